@@ -1,0 +1,204 @@
+//! The records of a batch, and searches by time among them.
+
+use ailurus_model::{Offset, TimestampType};
+use bytes::Bytes;
+
+use crate::error::RecordFault;
+use crate::header::{HEADER_LEN, NO_TIMESTAMP};
+use crate::layout::{Layout, SliceSource, Source, walk};
+use crate::{BatchHeader, Codec, Limits, RecordError};
+
+/// One record. Its parts are slices of the batch, or of what the batch decompresses to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Its offset in the partition.
+    pub offset: Offset,
+    /// Milliseconds since 1970, of the kind the batch says; -1 for none.
+    pub timestamp: i64,
+    /// Its key, if there is one.
+    pub key: Option<Bytes>,
+    /// Its value; a record without one is a tombstone on a compacted topic.
+    pub value: Option<Bytes>,
+    /// Its headers, in their order.
+    pub headers: RecordHeaders,
+}
+
+/// The headers of one record (KIP-82). They have been checked with the record; walking them cannot fail.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RecordHeaders {
+    count: i32,
+    bytes: Bytes,
+}
+
+impl RecordHeaders {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Key and value of each, in their order. Keys are text by convention; nothing proves it.
+    pub fn iter(&self) -> impl Iterator<Item = (Bytes, Option<Bytes>)> + '_ {
+        let mut at = 0;
+        (0..self.count).map(move |_| {
+            let key = self.field(&mut at).expect("the record's walk found a key");
+            (key, self.field(&mut at))
+        })
+    }
+
+    fn field(&self, at: &mut usize) -> Option<Bytes> {
+        let mut source = SliceSource::new(&self.bytes, *at);
+        let length = source.varint().unwrap_or(-1);
+        let start = source.position();
+        *at = start + usize::try_from(length).unwrap_or(0);
+        (length >= 0).then(|| self.bytes.slice(start..*at))
+    }
+}
+
+/// The records of `batch`, decompressed within `limits` if need be. The batch may have been compacted: offsets rise,
+/// but may have gaps. No CRC is computed: see [`crate::crc_ok`].
+pub fn records(batch: &Bytes, limits: &Limits) -> Result<RecordIter, RecordError> {
+    let (header, body) = open(batch, limits)?;
+    Ok(RecordIter { header, body, at: 0, index: 0, last_delta: -1 })
+}
+
+/// Header and decompressed records of a whole batch.
+pub(crate) fn open(batch: &Bytes, limits: &Limits) -> Result<(BatchHeader, Bytes), RecordError> {
+    let header = BatchHeader::parse(batch)?;
+    let size = header.size_in_bytes();
+    if batch.len() < size {
+        return Err(RecordError::Truncated { needed: size, present: batch.len() });
+    }
+    let body = batch.slice(HEADER_LEN..size);
+    let body = match header.codec()? {
+        Codec::None => body,
+        // Compaction leaves nothing behind the header of an empty batch, whatever its codec was.
+        _ if header.records_count == 0 => Bytes::new(),
+        codec => Bytes::from(codec.decompress(&body, limits)?),
+    };
+    Ok((header, body))
+}
+
+/// Walks the records of one batch; after an error nothing follows.
+#[derive(Clone, Debug)]
+pub struct RecordIter {
+    header: BatchHeader,
+    body: Bytes,
+    at: usize,
+    index: i32,
+    last_delta: i32,
+}
+
+impl RecordIter {
+    /// The header of the batch.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The (decompressed) bytes that layouts point into.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The next record and where its fields are.
+    pub(crate) fn next_layout(&mut self) -> Option<Result<Layout, RecordError>> {
+        if self.index >= self.header.records_count {
+            return None;
+        }
+        let index = self.index;
+        let layout = self.walk_one(index);
+        self.index = if layout.is_ok() { index + 1 } else { i32::MAX };
+        Some(layout)
+    }
+
+    fn walk_one(&mut self, index: i32) -> Result<Layout, RecordError> {
+        let layout = walk(&mut SliceSource::new(&self.body, self.at)).map_err(|broken| broken.at(index))?;
+        let delta = layout.offset_delta;
+        if delta <= self.last_delta || delta > self.header.last_offset_delta {
+            return Err(RecordError::Record { index, fault: RecordFault::OffsetDelta(delta) });
+        }
+        (self.at, self.last_delta) = (layout.whole.end, delta);
+        Ok(layout)
+    }
+
+    /// The record with this layout.
+    pub(crate) fn record(&self, layout: &Layout) -> Record {
+        let slice = |range: &std::ops::Range<usize>| self.body.slice(range.clone());
+        Record {
+            offset: Offset(self.header.base_offset + i64::from(layout.offset_delta)),
+            timestamp: self.header.record_timestamp(layout.timestamp_delta),
+            key: layout.key.as_ref().map(slice),
+            value: layout.value.as_ref().map(slice),
+            headers: RecordHeaders { count: layout.headers_count, bytes: slice(&layout.headers) },
+        }
+    }
+}
+
+impl Iterator for RecordIter {
+    type Item = Result<Record, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let layout = self.next_layout()?;
+        Some(layout.map(|layout| self.record(&layout)))
+    }
+}
+
+/// An offset and the timestamp of the record there: what ListOffsets answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordTime {
+    /// The record's offset.
+    pub offset: Offset,
+    /// Its timestamp, milliseconds since 1970.
+    pub timestamp: i64,
+}
+
+/// The first record at or after offset `from` whose timestamp is at least `timestamp`; none if the batch has none.
+pub fn find_by_time(
+    batch: &Bytes,
+    timestamp: i64,
+    from: Offset,
+    limits: &Limits,
+) -> Result<Option<RecordTime>, RecordError> {
+    let header = BatchHeader::parse(batch)?;
+    if header.max_timestamp < timestamp || header.last_offset() < from {
+        return Ok(None);
+    }
+    find(batch, limits, |time| time.timestamp >= timestamp && time.offset >= from)
+}
+
+/// The first record with the batch's largest timestamp; none if the batch is empty or its records carry no time.
+pub fn find_max_timestamp(batch: &Bytes, limits: &Limits) -> Result<Option<RecordTime>, RecordError> {
+    let header = BatchHeader::parse(batch)?;
+    if header.max_timestamp == NO_TIMESTAMP {
+        return Ok(None);
+    }
+    find(batch, limits, |time| time.timestamp >= header.max_timestamp)
+}
+
+fn find(
+    batch: &Bytes,
+    limits: &Limits,
+    mut wanted: impl FnMut(&RecordTime) -> bool,
+) -> Result<Option<RecordTime>, RecordError> {
+    let header = BatchHeader::parse(batch)?;
+    // Without a time of their own, all records are as the header says, and a batch nothing was removed from is known.
+    let untouched = header.offsets_count() == i64::from(header.records_count);
+    if header.timestamp_type() == TimestampType::LogAppendTime && untouched {
+        return Ok((header.base_offset..=header.last_offset().0)
+            .map(|offset| RecordTime { offset: Offset(offset), timestamp: header.max_timestamp })
+            .find(wanted));
+    }
+    let mut iter = records(batch, limits)?;
+    while let Some(layout) = iter.next_layout().transpose()? {
+        let offset = Offset(header.base_offset + i64::from(layout.offset_delta));
+        let time = RecordTime { offset, timestamp: header.record_timestamp(layout.timestamp_delta) };
+        if wanted(&time) {
+            return Ok(Some(time));
+        }
+    }
+    Ok(None)
+}

@@ -1,1 +1,4 @@
 //! (being built)
+
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;

@@ -1,0 +1,2 @@
+//! The shard journal.
+pub(crate) mod format;

@@ -1,3 +1,25 @@
 //! The project's own chores: `cargo xtask <chore>`.
+#![allow(clippy::disallowed_methods, reason = "a program beside the broker: its disk is the developer's")]
 
-fn main() {}
+use std::process::ExitCode;
+
+use xtask::codegen;
+
+const HELP: &str = "usage: cargo xtask <chore>
+
+  codegen    write crates/wire/src/generated from the message table in crates/wire/messages";
+
+fn main() -> ExitCode {
+    let chores: Vec<String> = std::env::args().skip(1).collect();
+    let done = match chores.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["codegen"] => codegen::write(&codegen::wire_crate()),
+        _ => Err(HELP.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -21,6 +21,7 @@
 mod config;
 mod entry;
 mod frontiers;
+pub mod segment;
 
 pub use config::{LogConfig, StorageConfig};
 pub use entry::{Entry, HardState, LogId, Ticket};

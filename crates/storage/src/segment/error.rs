@@ -1,0 +1,70 @@
+//! What can go wrong with the files of a log.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use ailurus_model::Offset;
+
+/// Why the files of a log could not do what was asked.
+#[derive(Debug, Error)]
+pub enum SegmentError {
+    /// The disk (or the space limit) has no room. Nothing was appended; asking again later is right.
+    #[error("no space to append to {}", path.display())]
+    Full {
+        /// The file that could not grow.
+        path: PathBuf,
+    },
+    /// The operating system refused. After a failed write or flush the log is offline.
+    #[error("{} failed on {}: {source}", doing, path.display())]
+    Io {
+        /// What was being done, as a noun: "write", "flush".
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The bytes are not those that were written. They are never served; the rest of the log is.
+    #[error("{} is corrupt at byte {position}: {what}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        position: u64,
+        /// What was expected and what came.
+        what: String,
+    },
+    /// A file that the checkpoint names, or that must lie between two others, is not there.
+    #[error("{} is missing: {what}", path.display())]
+    Missing {
+        /// The file or the directory in which it should be.
+        path: PathBuf,
+        /// What was expected.
+        what: String,
+    },
+    /// An earlier write or flush of this log failed, so what its files hold is unknown until they are read again.
+    #[error("the log in {} is offline after a failed write", path.display())]
+    Offline {
+        /// The directory of the log.
+        path: PathBuf,
+    },
+    /// Asked for an offset that the files do not hold.
+    #[error("offset {wanted} is outside {start}..{end}")]
+    OutOfRange {
+        /// What was asked for.
+        wanted: Offset,
+        /// The first offset that is held.
+        start: Offset,
+        /// The offset behind the last.
+        end: Offset,
+    },
+}
+
+impl SegmentError {
+    /// Whether waiting for space helps.
+    pub fn is_full(&self) -> bool {
+        matches!(self, SegmentError::Full { .. })
+    }
+}

@@ -1,0 +1,367 @@
+//! A slice: the groups of one partition of `__consumer_offsets`, with one timer for all of them.
+//!
+//! Pure: requests and the present come in, answers and records come out. How a driver uses it:
+//!
+//! ```text
+//! load        replay every record of the log, then loaded()
+//! a request   verb(now, ..., &mut effects)  ─▶  append effects.records  ─▶  appended() or append_failed()  ─▶  send answers
+//! the timer   on_time(now, &mut effects)    ─▶  the same;  then sleep until next_deadline()
+//! now and then  for each of group_ids(): expire(...)
+//! ```
+//! Verb, append and `appended` are one step without an await, so what a verb decided is still true when it is replayed.
+//! Answers, also those of verbs that return them, leave only after everything appended so far is committed.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use ailurus_base::HashMap;
+use ailurus_model::PartitionId;
+
+use crate::clock::{Now, Tick};
+use crate::config::GroupConfig;
+use crate::error::GroupError;
+use crate::format::{Record, string_fits};
+use crate::group::{Cx, Effects, Group, Joining, Token};
+use crate::request::{
+    CommitRequest, DescribedGroup, FetchRequest, FetchedTopics, GroupState, HeartbeatRequest, JoinReply, JoinRequest,
+    LeaveReply, LeaveRequest, ListFilter, ListedGroup, OffsetDeleteRequest, PartitionErrors, SyncReply, SyncRequest,
+};
+
+/// The partition of `__consumer_offsets` that keeps this group, of `partitions` that there are: Kafka's own choice, since
+/// tools compute it too. The hash is Java's, over UTF-16 units.
+pub fn slice_of(group_id: &str, partitions: i32) -> PartitionId {
+    assert!(partitions > 0, "a topic has partitions");
+    let hash = group_id.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    // The most negative number has no counterpart; Kafka takes it for 0.
+    PartitionId(hash.checked_abs().unwrap_or(0) % partitions)
+}
+
+/// See the module.
+pub struct Slice {
+    config: Rc<GroupConfig>,
+    groups: HashMap<Rc<str>, Slot>,
+    /// When each group next wants the time, at the latest; never later than its next deadline.
+    timers: BTreeSet<(Tick, Rc<str>)>,
+}
+
+struct Slot {
+    group: Group,
+    /// Its entry in the timers.
+    armed: Option<Tick>,
+}
+
+impl Slice {
+    /// A slice without groups.
+    pub fn new(config: Rc<GroupConfig>) -> Self {
+        Slice { config, groups: HashMap::default(), timers: BTreeSet::new() }
+    }
+
+    /// JoinGroup. `uuid` is a fresh random number, for the case that the member needs an id. The answer comes under
+    /// `token`, perhaps from a later call.
+    pub fn join(&mut self, now: Now, token: Token, uuid: u128, request: JoinRequest, effects: &mut Effects) {
+        if let Err(error) = self.check_join(&request) {
+            effects.join(token, JoinReply::refused(request.member_id, error));
+            return;
+        }
+        let group_id = request.group_id.clone();
+        if !self.groups.contains_key(group_id.as_str()) && !request.member_id.is_empty() {
+            effects.join(token, JoinReply::refused(request.member_id, GroupError::UnknownMemberId));
+            return;
+        }
+        let name = request.instance_id.as_deref().unwrap_or(&request.client_id);
+        let fresh_id = format!("{name}-{}", uuid_text(uuid));
+        self.with_group(now, &group_id, effects, |group, cx| group.join(cx, Joining { token, fresh_id, request }));
+        self.settle(&group_id);
+    }
+
+    fn check_join(&self, request: &JoinRequest) -> Result<(), GroupError> {
+        if request.group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        let bounds = self.config.min_session_timeout_ms..=self.config.max_session_timeout_ms;
+        if !bounds.contains(&request.session_timeout_ms) {
+            return Err(GroupError::InvalidSessionTimeout);
+        }
+        let id_room = |name: &str| name.len() + UUID_SUFFIX_LEN <= i16::MAX as usize;
+        let fits = string_fits(&request.group_id)
+            && id_room(&request.client_id)
+            && request.instance_id.as_deref().is_none_or(id_room)
+            && string_fits(&request.client_host)
+            && string_fits(&request.protocol_type)
+            && request.protocols.iter().all(|protocol| string_fits(&protocol.name));
+        if fits { Ok(()) } else { Err(GroupError::InvalidRequest) }
+    }
+
+    /// SyncGroup. The answer comes under `token`, perhaps from a later call.
+    pub fn sync(&mut self, now: Now, token: Token, request: SyncRequest, effects: &mut Effects) {
+        if let Err(error) = self.check_known(&request.group_id) {
+            effects.sync(token, SyncReply::refused(error));
+            return;
+        }
+        let group_id = request.group_id.clone();
+        self.with_group(now, &group_id, effects, |group, cx| group.sync(cx, token, request));
+        self.settle(&group_id);
+    }
+
+    /// Heartbeat.
+    pub fn heartbeat(&mut self, now: Now, request: &HeartbeatRequest, effects: &mut Effects) -> Result<(), GroupError> {
+        self.check_known(&request.group_id)?;
+        // Not settled: a heartbeat only moves a deadline away, and the timer looks again when it fires.
+        self.with_group(now, &request.group_id, effects, |group, cx| group.heartbeat(cx, request))
+    }
+
+    /// LeaveGroup.
+    pub fn leave(&mut self, now: Now, request: LeaveRequest, effects: &mut Effects) -> LeaveReply {
+        let LeaveRequest { group_id, members } = request;
+        match self.check_known(&group_id) {
+            Err(GroupError::UnknownMemberId) => {
+                let unknown = members.into_iter().map(|member| (member, Some(GroupError::UnknownMemberId)));
+                return LeaveReply { error: None, members: unknown.collect() };
+            }
+            Err(error) => return LeaveReply { error: Some(error), members: Vec::new() },
+            Ok(()) => {}
+        }
+        let members = self.with_group(now, &group_id, effects, |group, cx| group.leave(cx, members));
+        self.settle(&group_id);
+        LeaveReply { error: None, members }
+    }
+
+    /// For verbs of members: the group must have a name and be there.
+    fn check_known(&self, group_id: &str) -> Result<(), GroupError> {
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        if self.groups.contains_key(group_id) { Ok(()) } else { Err(GroupError::UnknownMemberId) }
+    }
+
+    /// OffsetCommit. The empty group id is allowed: old consumers commit under it.
+    pub fn commit(&mut self, now: Now, request: CommitRequest, effects: &mut Effects) -> PartitionErrors {
+        let checked = match self.groups.get(request.group_id.as_str()) {
+            Some(slot) => slot.group.check_commit(&request),
+            None if !string_fits(&request.group_id) => Err(GroupError::InvalidGroupId),
+            None if request.generation < 0 => Ok(()),
+            // A generation of a group that is not here (any more): the member joins again.
+            None => Err(GroupError::IllegalGeneration),
+        };
+        if let Err(error) = checked {
+            let refuse = |partition: crate::request::CommitPartition| (partition.partition, Some(error));
+            let topics = request.topics.into_iter();
+            return topics.map(|(topic, all)| (topic, all.into_iter().map(refuse).collect())).collect();
+        }
+        let group_id = request.group_id.clone();
+        self.with_group(now, &group_id, effects, |group, cx| group.commit(cx, request))
+    }
+
+    /// OffsetFetch. An unknown group has no offsets, which is no error save for a member of the new protocol.
+    pub fn fetch(&self, request: &FetchRequest) -> Result<FetchedTopics, GroupError> {
+        match self.groups.get(request.group_id.as_str()) {
+            Some(slot) => Ok(slot.group.fetch(request)),
+            None if request.member_epoch >= 0 => Err(GroupError::GroupIdNotFound),
+            None => Ok(Group::new(Rc::from("")).fetch(request)),
+        }
+    }
+
+    /// OffsetDelete.
+    pub fn delete_offsets(
+        &mut self,
+        now: Now,
+        request: OffsetDeleteRequest,
+        effects: &mut Effects,
+    ) -> Result<PartitionErrors, GroupError> {
+        let group_id = request.group_id.clone();
+        self.check_exists(&group_id)?;
+        self.with_group(now, &group_id, effects, |group, cx| group.delete_offsets(cx, request))
+    }
+
+    /// DeleteGroups, one of them.
+    pub fn delete(&mut self, now: Now, group_id: &str, effects: &mut Effects) -> Result<(), GroupError> {
+        self.check_exists(group_id)?;
+        self.with_group(now, group_id, effects, |group, cx| group.delete(cx))
+    }
+
+    fn check_exists(&self, group_id: &str) -> Result<(), GroupError> {
+        if self.groups.contains_key(group_id) { Ok(()) } else { Err(GroupError::GroupIdNotFound) }
+    }
+
+    /// DescribeGroups, one of them.
+    pub fn describe(&self, group_id: &str) -> DescribedGroup {
+        match self.groups.get(group_id) {
+            Some(slot) => slot.group.describe(),
+            None => DescribedGroup::refused(group_id, GroupError::GroupIdNotFound),
+        }
+    }
+
+    /// ListGroups, by group id.
+    pub fn list(&self, filter: &ListFilter) -> Vec<ListedGroup> {
+        let wanted = |names: &[String], name: &str| {
+            names.is_empty() || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+        };
+        if !wanted(&filter.types, "classic") {
+            return Vec::new();
+        }
+        let groups = self.groups.values().map(|slot| &slot.group);
+        let listed = groups.filter(|group| wanted(&filter.states, group.state().name())).map(|group| ListedGroup {
+            group_id: group.id().to_string(),
+            protocol_type: group.protocol_type().to_owned(),
+            state: group.state(),
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_by(|one, other| one.group_id.cmp(&other.group_id));
+        listed
+    }
+
+    /// Tombstones for what has expired in this group.
+    pub fn expire(&mut self, now: Now, group_id: &str, effects: &mut Effects) {
+        if self.groups.contains_key(group_id) {
+            self.with_group(now, group_id, effects, |group, cx| group.expire(cx));
+        }
+    }
+
+    /// Tombstones for the group's offsets of topics that were deleted.
+    pub fn forget_topics(&mut self, now: Now, group_id: &str, deleted: impl Fn(&str) -> bool, effects: &mut Effects) {
+        if self.groups.contains_key(group_id) {
+            self.with_group(now, group_id, effects, |group, cx| group.forget_topics(cx, deleted));
+        }
+    }
+
+    /// Carries out the deadlines that have passed.
+    pub fn on_time(&mut self, now: Now, effects: &mut Effects) {
+        while let Some((due, group_id)) = self.timers.first().cloned().filter(|(due, _)| *due <= now.tick) {
+            self.timers.remove(&(due, group_id.clone()));
+            let slot = self.groups.get_mut(&group_id).expect("a group takes its timer with it");
+            slot.armed = None;
+            self.with_group(now, &group_id, effects, |group, cx| group.on_time(cx));
+            self.settle(&group_id);
+        }
+    }
+
+    /// When to call [`Slice::on_time`] at the latest. A call that was not needed does no harm.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// All groups, in no order.
+    pub fn group_ids(&self) -> Vec<Rc<str>> {
+        self.groups.keys().cloned().collect()
+    }
+
+    /// True if the group has members or is about to.
+    pub fn state(&self, group_id: &str) -> GroupState {
+        self.groups.get(group_id).map_or(GroupState::Dead, |slot| slot.group.state())
+    }
+
+    /// The records of a decision are in the log: now they are true. `effects` receives the answers that waited for them.
+    pub fn appended(&mut self, now: Now, records: &[Record], effects: &mut Effects) {
+        for record in records {
+            self.replay(now, record, effects);
+        }
+        self.settle_all(records);
+    }
+
+    /// One record of the log.
+    fn replay(&mut self, now: Now, record: &Record, effects: &mut Effects) {
+        let config = self.config.clone();
+        let mut cx = Cx { now, config: &config, effects };
+        match record {
+            Record::Group { group, value: None } if !self.groups.contains_key(group.as_str()) => {}
+            Record::Offset { group, value: None, .. } if !self.groups.contains_key(group.as_str()) => {}
+            Record::Group { group, value } => self.group(group).replay_group(&mut cx, value.as_ref()),
+            Record::Offset { group, topic, partition, value } => {
+                self.group(group).replay_offset(topic, *partition, value.as_ref());
+            }
+        }
+    }
+
+    /// A record that was read while the slice loads. Finish with [`Slice::loaded`].
+    pub fn load(&mut self, now: Now, record: &Record) {
+        let mut effects = Effects::default();
+        self.replay(now, record, &mut effects);
+        assert!(effects.answers.is_empty() && effects.records.is_empty(), "nobody can wait before the slice is loaded");
+    }
+
+    /// The whole log has been read.
+    pub fn loaded(&mut self, now: Now, effects: &mut Effects) {
+        for group_id in self.group_ids() {
+            self.with_group(now, &group_id, effects, |group, cx| group.loaded(cx));
+            self.settle(&group_id);
+        }
+    }
+
+    /// The records of a decision could not be appended. The answers of that decision have to be refused by the driver
+    /// ([`crate::Answer::refuse`]); those that wait for the records are refused here.
+    pub fn append_failed(&mut self, now: Now, records: &[Record], error: GroupError, effects: &mut Effects) {
+        for record in records.iter().filter(|record| matches!(record, Record::Group { .. })) {
+            if self.groups.contains_key(record.group()) {
+                self.with_group(now, record.group(), effects, |group, cx| group.append_failed(cx, error));
+            }
+        }
+        self.settle_all(records);
+    }
+
+    /// Forgets everything: the partition leads elsewhere now. All that is parked is answered with `error`.
+    pub fn close(self, error: GroupError) -> Effects {
+        let mut effects = Effects::default();
+        for (_, mut slot) in self.groups {
+            slot.group.abandon(&mut effects, error);
+        }
+        effects
+    }
+
+    fn group(&mut self, group_id: &str) -> &mut Group {
+        if !self.groups.contains_key(group_id) {
+            let id: Rc<str> = Rc::from(group_id);
+            self.groups.insert(id.clone(), Slot { group: Group::new(id), armed: None });
+        }
+        &mut self.groups.get_mut(group_id).expect("it is there now").group
+    }
+
+    fn with_group<R>(
+        &mut self,
+        now: Now,
+        group_id: &str,
+        effects: &mut Effects,
+        verb: impl FnOnce(&mut Group, &mut Cx<'_>) -> R,
+    ) -> R {
+        let config = self.config.clone();
+        verb(self.group(group_id), &mut Cx { now, config: &config, effects })
+    }
+
+    fn settle_all(&mut self, records: &[Record]) {
+        let mut last = None;
+        for group_id in records.iter().map(Record::group) {
+            if last != Some(group_id) {
+                self.settle(group_id);
+                last = Some(group_id);
+            }
+        }
+    }
+
+    /// Arms the group's timer for its next deadline, and forgets a group in which there is nothing.
+    fn settle(&mut self, group_id: &str) {
+        let Some(slot) = self.groups.get_mut(group_id) else { return };
+        let wanted = slot.group.next_deadline();
+        if wanted != slot.armed {
+            let id = slot.group.id().clone();
+            if let Some(before) = slot.armed {
+                self.timers.remove(&(before, id.clone()));
+            }
+            slot.armed = wanted;
+            self.timers.extend(wanted.map(|due| (due, id)));
+        }
+        if slot.group.is_forgettable() {
+            assert!(slot.armed.is_none(), "a group in which nobody is has no deadline");
+            self.groups.remove(group_id);
+        }
+    }
+}
+
+/// `-` and a UUID.
+const UUID_SUFFIX_LEN: usize = 37;
+
+/// A random UUID (version 4) as text.
+fn uuid_text(random: u128) -> String {
+    let version_4 = (random & !(0xf << 76)) | (0x4 << 76);
+    let variant_1 = (version_4 & !(0x3 << 62)) | (0x2 << 62);
+    let hex = format!("{variant_1:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}

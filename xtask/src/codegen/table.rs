@@ -221,24 +221,13 @@ impl Side {
         }
         self.open.truncate(depth + 1);
         let parent = self.open[depth];
-        let versions = field.versions.and(self.structs[parent].versions);
-        if versions.min > versions.max {
-            return Err(format!("{} is in no version of its struct", field.name));
+        if let Some(name) = field.ty.structure()
+            && !self.structs.iter().any(|s| s.name == name)
+        {
+            self.open.push(self.structs.len());
+            self.structs.push(Struct { name: name.into(), doc: field.doc.clone(), versions: NONE, fields: Vec::new() });
         }
-        if let Some(name) = field.ty.structure() {
-            match self.structs.iter().position(|s| s.name == name) {
-                Some(known) => {
-                    let reuse = &mut self.structs[known];
-                    reuse.versions = reuse.versions.or(versions);
-                }
-                None => {
-                    self.open.push(self.structs.len());
-                    let doc = field.doc.clone();
-                    self.structs.push(Struct { name: name.to_owned(), doc, versions, fields: Vec::new() });
-                }
-            }
-        }
-        self.structs[parent].fields.push(Field { versions, ..field });
+        self.structs[parent].fields.push(field);
         Ok(())
     }
 }
@@ -278,6 +267,7 @@ fn parse(text: &str, glossary: &BTreeMap<String, String>) -> Result<Api, String>
     api.request = request.structs;
     api.response = response.structs;
     share(&mut api);
+    settle(&mut api)?;
     Ok(api)
 }
 
@@ -285,6 +275,33 @@ fn parse(text: &str, glossary: &BTreeMap<String, String>) -> Result<Api, String>
 fn share(api: &mut Api) {
     let request: Vec<String> = api.request.iter().map(|s| s.name.clone()).collect();
     api.response.retain(|s| !(s.fields.is_empty() && request.contains(&s.name)));
+}
+
+/// Works out in which versions each struct can occur, then narrows its fields to them.
+fn settle(api: &mut Api) -> Result<(), String> {
+    let mut structs: Vec<&mut Struct> = api.request.iter_mut().chain(&mut api.response).collect();
+    // Parents come before children, except where a struct is used again: twice is enough for one step back.
+    for place in (0..structs.len()).chain(0..structs.len()) {
+        for (name, versions) in uses(structs[place]) {
+            let used = structs.iter_mut().find(|s| s.name == name).ok_or(format!(" no struct {name}"))?;
+            used.versions = used.versions.or(versions);
+        }
+    }
+    for s in structs {
+        for field in &mut s.fields {
+            field.versions = field.versions.and(s.versions);
+            if field.versions.min > field.versions.max {
+                return Err(format!(" {}.{} is in no version", s.name, field.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The structs that `s` holds, and when.
+fn uses(s: &Struct) -> Vec<(String, Versions)> {
+    let held = |f: &Field| f.ty.structure().map(|name| (name.to_owned(), f.versions.and(s.versions)));
+    s.fields.iter().filter_map(held).collect()
 }
 
 fn header(line: &str) -> Option<Api> {
@@ -308,6 +325,9 @@ fn header(line: &str) -> Option<Api> {
 }
 
 const ALL: Versions = Versions { min: 0, max: i16::MAX };
+
+/// Of a struct whose uses have not been counted yet; `or` with anything gives that thing.
+const NONE: Versions = Versions { min: i16::MAX, max: i16::MIN };
 
 fn field(line: &str, glossary: &BTreeMap<String, String>) -> Result<Field, String> {
     let (facts, doc) = match line.split_once(" | ") {

@@ -101,7 +101,7 @@ impl DescribeGroupsResponse {
 pub struct DescribedGroup {
     /// What went wrong, or `None`.
     pub error_code: ErrorCode,
-    /// What went wrong, for people; null if nothing did. (From version 6; else dropped.)
+    /// What went wrong, for people; null if nothing did. (From version 6.)
     pub error_message: Option<Str>,
     /// The group's id.
     pub group_id: Str,
@@ -155,6 +155,8 @@ impl DescribedGroup {
         w.error_code(self.error_code);
         if version >= 6 {
             w.opt_str(&self.error_message);
+        } else if self.error_message.is_some() {
+            w.not_in_version("DescribedGroup.error_message", version);
         }
         w.str(&self.group_id);
         w.str(&self.group_state);

@@ -105,7 +105,7 @@ impl Response for ElectLeadersResponse {}
 pub struct ElectLeadersResponse {
     /// How long the request was held back by a quota, in ms.
     pub throttle_time_ms: i32,
-    /// What went wrong, or `None`. (From version 1; else dropped.)
+    /// What went wrong, or `None`. (From version 1.)
     pub error_code: ErrorCode,
     /// The results by topic.
     pub replica_election_results: Vec<ReplicaElectionResult>,
@@ -127,6 +127,8 @@ impl ElectLeadersResponse {
         w.i32(self.throttle_time_ms);
         if version >= 1 {
             w.error_code(self.error_code);
+        } else if self.error_code.is_error() {
+            w.not_in_version("ElectLeadersResponse.error_code", version);
         }
         w.array(&self.replica_election_results, |w, x| x.write_fields(w, version));
         w.tags(0);

@@ -82,7 +82,7 @@ impl Message for FindCoordinatorResponse {
 impl Response for FindCoordinatorResponse {}
 
 /// The answer to [`FindCoordinatorRequest`].
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FindCoordinatorResponse {
     /// How long the request was held back by a quota, in ms. (From version 1; else dropped.)
     pub throttle_time_ms: i32,
@@ -98,6 +98,20 @@ pub struct FindCoordinatorResponse {
     pub port: i32,
     /// One answer per id asked for. (From version 4.)
     pub coordinators: Vec<Coordinator>,
+}
+
+impl Default for FindCoordinatorResponse {
+    fn default() -> Self {
+        Self {
+            throttle_time_ms: 0,
+            error_code: ErrorCode::None,
+            error_message: Some(Str::new()),
+            node_id: 0,
+            host: Str::new(),
+            port: 0,
+            coordinators: Vec::new(),
+        }
+    }
 }
 
 impl FindCoordinatorResponse {

@@ -7,6 +7,8 @@
 //! The oracle's known defects: it takes unsigned varints of more than 32 bits, and allocates whatever an array length
 //! says (which aborts the process), so it must never see hostile bytes; `hostile.rs` is for those.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use ailurus_wire::{

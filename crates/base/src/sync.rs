@@ -303,6 +303,15 @@ impl Units {
     pub fn count(&self) -> u64 {
         self.units
     }
+
+    /// Takes `units` of these into a loan of their own.
+    ///
+    /// # Panics
+    /// If fewer are held.
+    pub fn split(&mut self, units: u64) -> Units {
+        self.units = self.units.checked_sub(units).expect("no more can be split off than is held");
+        Units { semaphore: self.semaphore.clone(), units }
+    }
 }
 
 impl Drop for Units {

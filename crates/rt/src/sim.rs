@@ -1,3 +1,18 @@
-//! The simulated machine.
+//! The simulated machine: all shards in one thread, a virtual clock, a disk that forgets, and chance from one seed.
+//!
+//! The program under test is the real one; only the inside of `rt`'s types differs. The seed decides which ready task of
+//! which shard runs next, how long each step takes, when a message between two shards arrives (never overtaking within a
+//! pair and direction), how long an operation on the disk takes and what goes wrong there.
+//!
+//! What always holds: the same seed and the same program give the same run ([`Sim::trace_hash`]); time moves only when
+//! somebody runs or nobody can; what a crash leaves behind is what [`disk::SimDisk`] says.
+//!
+//! Not yet: a network ([`crate::Conn::connect`] fails with `Unsupported`), several machines.
 
 pub mod disk;
+mod machine;
+mod world;
+
+pub use disk::{DiskFaults, DiskOp, SimDisk};
+pub use machine::{Outcome, Sim, SimConfig};
+pub(crate) use world::{SimFile, SimLock, World};

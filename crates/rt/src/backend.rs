@@ -1,0 +1,131 @@
+//! The ladder: io_uring with everything that helps, with less, plain; then epoll.
+//!
+//! Each rung is tried by setting it up. What was refused, and why, is kept for the banner and the doctor.
+
+use crate::config::{Backend, Config, Error};
+use crate::driver::Driver;
+use crate::shard::{Machine, Shard};
+use compio::driver::op::OpCodeFlag;
+use compio::driver::{DriverType, Proactor, ProactorBuilder};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+/// The smallest submission queue that is still worth having.
+const ENTRIES_MIN: u32 = 16;
+/// ENOMEM: what the kernel says when locked memory is short (before Linux 5.12).
+const ENOMEM: i32 = 12;
+
+/// A rung of the ladder, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// io_uring, one issuer, task work run when the shard asks for it (Linux 6.1).
+    UringDeferred,
+    /// io_uring, task work without interrupts (Linux 5.19).
+    UringCooperative,
+    /// io_uring as it first was (Linux 5.6 and later).
+    UringPlain,
+    /// epoll; files on the small thread pool.
+    Epoll,
+    /// The simulated machine.
+    Simulated,
+}
+
+impl Rung {
+    const REAL: [Rung; 4] = [Rung::UringDeferred, Rung::UringCooperative, Rung::UringPlain, Rung::Epoll];
+
+    /// True for the rungs on io_uring.
+    pub fn is_uring(self) -> bool {
+        matches!(self, Rung::UringDeferred | Rung::UringCooperative | Rung::UringPlain)
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Rung::UringDeferred => "io_uring",
+            Rung::UringCooperative => "io_uring (cooperative task work)",
+            Rung::UringPlain => "io_uring (plain)",
+            Rung::Epoll => "epoll",
+            Rung::Simulated => "simulated",
+        })
+    }
+}
+
+/// Which rung this shard stands on, and why not higher.
+#[derive(Clone, Debug)]
+pub struct BackendReport {
+    /// The rung.
+    pub rung: Rung,
+    /// Entries of the submission queue (events per poll on epoll).
+    pub entries: u32,
+    /// The rungs that were tried before, each with what the kernel said; or that they were not wanted.
+    pub refused: Vec<String>,
+}
+
+impl fmt::Display for BackendReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.rung)?;
+        if !self.refused.is_empty() {
+            write!(f, " ({})", self.refused.join("; "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Which rung of the ladder this shard stands on.
+///
+/// # Panics
+/// Outside a shard.
+pub fn backend() -> BackendReport {
+    Shard::with(|shard| match &shard.machine {
+        Machine::Real(driver) => driver.report.clone(),
+        #[cfg(feature = "sim")]
+        Machine::Sim(_) => BackendReport { rung: Rung::Simulated, entries: 0, refused: Vec::new() },
+    })
+}
+
+/// Sets up the best rung. Must run on the shard's own thread: with one issuer, the thread that makes the ring is it.
+pub(crate) fn climb(config: &Config) -> Result<Rc<Driver>, Error> {
+    let mut refused = Vec::new();
+    for rung in Rung::REAL {
+        match config.backend {
+            Backend::Epoll if rung.is_uring() => continue,
+            Backend::Uring if !rung.is_uring() => continue,
+            _ => {}
+        }
+        match build(rung, config.ring_entries) {
+            Ok((proactor, entries)) => return Ok(Driver::new(proactor, BackendReport { rung, entries, refused })),
+            Err(error) => refused.push(format!("{rung}: {error}")),
+        }
+    }
+    Err(Error::NoDriver(refused.join("; ")))
+}
+
+fn build(rung: Rung, entries: u32) -> io::Result<(Proactor, u32)> {
+    let mut entries = entries.max(ENTRIES_MIN).next_power_of_two();
+    loop {
+        match builder(rung, entries).build() {
+            Ok(proactor) => return Ok((proactor, entries)),
+            Err(error) if error.raw_os_error() == Some(ENOMEM) && entries > ENTRIES_MIN => entries /= 2,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn builder(rung: Rung, entries: u32) -> ProactorBuilder {
+    let mut builder = ProactorBuilder::new();
+    // compio's own pool is not used: blocking work goes to `blocking::Pool`, which never makes a shard wait for room.
+    builder.capacity(entries).thread_pool_limit(1);
+    match rung {
+        Rung::UringDeferred => builder.single_issuer(true).defer_taskrun(true).taskrun_flag(true),
+        Rung::UringCooperative => builder.coop_taskrun(true).taskrun_flag(true),
+        _ => &mut builder,
+    };
+    if rung.is_uring() {
+        builder.driver_type(DriverType::IoUring).detect_opcode_support(OpCodeFlag::basic() | OpCodeFlag::AsyncCancel);
+    } else {
+        builder.driver_type(DriverType::Poll);
+    }
+    builder
+}

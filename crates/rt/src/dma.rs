@@ -1,0 +1,304 @@
+//! Aligned buffers that go home.
+//!
+//! A [`DmaBuf`] starts at a 4 KiB boundary and is a whole number of 4 KiB pages, as direct I/O asks. Blocks of the size
+//! classes 4 KiB to 1 MiB are kept by the slab of the shard that made them, up to a budget; larger ones are plain.
+//!
+//! What always holds: every byte of a block was written at least once (blocks are zeroed when they are made); a buffer
+//! that is dropped on another shard travels home with that shard's next batch.
+
+use crate::crossing::Return;
+use crate::hub::{Inbound, Inbox};
+use crate::shard::Shard;
+use bytes::Bytes;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::{Cell, RefCell};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Alignment of every buffer, and the granularity of its capacity.
+pub const PAGE: usize = 4096;
+
+/// Size classes: 4 KiB, 8 KiB, ... 1 MiB.
+const CLASSES: usize = 9;
+/// Blocks above this are not kept.
+const KEPT_MAX: usize = PAGE << (CLASSES - 1);
+
+/// A run of zeroed-once memory. Freed when dropped, wherever that is.
+pub(crate) struct Block {
+    start: NonNull<u8>,
+    capacity: usize,
+}
+
+// SAFETY: a block is the only owner of its memory, and the global allocator takes memory back on any thread.
+#[allow(unsafe_code, reason = "see SAFETY above")]
+unsafe impl Send for Block {}
+// SAFETY: `&Block` gives only its address and size.
+#[allow(unsafe_code, reason = "see SAFETY above")]
+unsafe impl Sync for Block {}
+
+impl Block {
+    fn new(capacity: usize) -> Block {
+        let layout = Block::layout(capacity);
+        // SAFETY: the layout's size is not zero (`DmaBuf::new` rounds up to at least one page).
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        let start = unsafe { alloc_zeroed(layout) };
+        match NonNull::new(start) {
+            Some(start) => Block { start, capacity },
+            None => handle_alloc_error(layout),
+        }
+    }
+
+    fn layout(capacity: usize) -> Layout {
+        Layout::from_size_align(capacity, PAGE).expect("a buffer is smaller than the address space")
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this very layout, freed once.
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        unsafe {
+            dealloc(self.start.as_ptr(), Block::layout(self.capacity));
+        }
+    }
+}
+
+/// The blocks that a shard keeps for its next buffers.
+pub(crate) struct Slab {
+    kept: RefCell<[Vec<Block>; CLASSES]>,
+    kept_bytes: Cell<u64>,
+    budget: u64,
+}
+
+impl Slab {
+    pub(crate) fn new(budget: u64) -> Self {
+        Slab { kept: RefCell::default(), kept_bytes: Cell::new(0), budget }
+    }
+
+    fn take(&self, capacity: usize) -> Option<Block> {
+        let block = self.kept.borrow_mut().get_mut(class(capacity)?)?.pop()?;
+        self.kept_bytes.set(self.kept_bytes.get() - block.capacity as u64);
+        Some(block)
+    }
+
+    /// A block is home: kept if there is room, else freed.
+    pub(crate) fn put(&self, block: Block) {
+        let Some(class) = class(block.capacity) else { return };
+        let bytes = self.kept_bytes.get() + block.capacity as u64;
+        if bytes <= self.budget {
+            self.kept_bytes.set(bytes);
+            self.kept.borrow_mut()[class].push(block);
+        }
+    }
+
+    /// Frees all that is kept: the shard has nothing to do.
+    pub(crate) fn trim(&self) {
+        self.kept_bytes.set(0);
+        let kept = std::mem::take(&mut *self.kept.borrow_mut());
+        drop(kept);
+    }
+
+    /// Bytes kept.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.get()
+    }
+}
+
+/// The class of a capacity that is a power-of-two number of pages up to [`KEPT_MAX`].
+fn class(capacity: usize) -> Option<usize> {
+    (capacity <= KEPT_MAX && capacity.is_power_of_two()).then(|| (capacity / PAGE).trailing_zeros() as usize)
+}
+
+/// A buffer for direct I/O: aligned to 4 KiB, growable up to its capacity.
+pub struct DmaBuf {
+    /// `None` only while it is being dropped.
+    block: Option<Block>,
+    len: usize,
+    home: Option<Arc<Inbox>>,
+}
+
+impl DmaBuf {
+    /// An empty buffer for at least `capacity` bytes (rounded up to a size class, or to whole pages above 1 MiB). Its
+    /// home is this shard; outside a shard it has none.
+    pub fn new(capacity: usize) -> DmaBuf {
+        let pages = capacity.max(1).next_multiple_of(PAGE);
+        let capacity = if pages <= KEPT_MAX { pages.next_power_of_two() } else { pages };
+        let (kept, home) =
+            Shard::try_with(|shard| (shard.slab.take(capacity), Some(shard.inbox.clone()))).unwrap_or((None, None));
+        DmaBuf { block: Some(kept.unwrap_or_else(|| Block::new(capacity))), len: 0, home }
+    }
+
+    /// A buffer with a copy of `bytes`.
+    pub fn from_slice(bytes: &[u8]) -> DmaBuf {
+        let mut buf = DmaBuf::new(bytes.len());
+        buf.extend_from_slice(bytes);
+        buf
+    }
+
+    /// How many bytes fit.
+    pub fn capacity(&self) -> usize {
+        self.block().capacity
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Cuts to `len` bytes, or fills up to `len` with zeros.
+    ///
+    /// # Panics
+    /// If `len` exceeds the capacity.
+    pub fn set_len(&mut self, len: usize) {
+        assert!(len <= self.capacity(), "{len} bytes in a buffer of {}", self.capacity());
+        let old = std::mem::replace(&mut self.len, len);
+        if len > old {
+            self[old..].fill(0);
+        }
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        let start = self.len;
+        assert!(bytes.len() <= self.capacity() - start, "{} bytes more in a full buffer", bytes.len());
+        self.len += bytes.len();
+        self[start..].copy_from_slice(bytes);
+    }
+
+    /// Drops the bytes, keeps the room.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Sets the length without touching the bytes: for reads, which have just written them.
+    pub(crate) fn set_filled(&mut self, len: usize) {
+        assert!(len <= self.capacity(), "a read stays inside its buffer");
+        self.len = len;
+    }
+
+    /// All of the capacity, whatever was in it before.
+    pub(crate) fn whole_mut(&mut self) -> &mut [u8] {
+        let block = self.block();
+        // SAFETY: the block is `capacity` bytes, all written at least once, and `&mut self` is the only access.
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        unsafe {
+            slice::from_raw_parts_mut(block.start.as_ptr(), block.capacity)
+        }
+    }
+
+    /// All of the capacity, read only.
+    pub(crate) fn whole(&self) -> &[u8] {
+        let block = self.block();
+        // SAFETY: as in `whole_mut`; `&self` allows no writes.
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        unsafe {
+            slice::from_raw_parts(block.start.as_ptr(), block.capacity)
+        }
+    }
+
+    fn block(&self) -> &Block {
+        self.block.as_ref().expect("there until the drop")
+    }
+
+    /// As shared bytes; the last clone to be dropped sends the block home.
+    pub fn freeze(self) -> Bytes {
+        if self.is_empty() { Bytes::new() } else { Bytes::from_owner(self) }
+    }
+}
+
+impl Deref for DmaBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.whole()[..self.len]
+    }
+}
+
+impl DerefMut for DmaBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let len = self.len;
+        &mut self.whole_mut()[..len]
+    }
+}
+
+impl AsRef<[u8]> for DmaBuf {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl std::fmt::Debug for DmaBuf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DmaBuf({} of {})", self.len, self.capacity())
+    }
+}
+
+impl Drop for DmaBuf {
+    fn drop(&mut self) {
+        let (Some(block), Some(home)) = (self.block.take(), self.home.take()) else { return };
+        if class(block.capacity).is_some() {
+            go_home(&home, Return::Buffer(block));
+        }
+    }
+}
+
+/// Sends something to the shard of `home`: at once if it is here, with the next batch from another shard of the same
+/// machine, through its inbox from anywhere else.
+pub(crate) fn go_home(home: &Arc<Inbox>, value: Return) {
+    let mut value = Some(value);
+    Shard::try_with(|shard| {
+        if Arc::ptr_eq(&shard.inbox, home) {
+            value.take().expect("not sent yet").arrive();
+        } else if shard.hub.inboxes.get(usize::from(home.id.0)).is_some_and(|inbox| Arc::ptr_eq(inbox, home)) {
+            let value = value.take().expect("not sent yet");
+            shard.crossing.send_home(shard, home.id, value);
+        }
+    });
+    let Some(value) = value else { return };
+    if home.closed.load(Ordering::Acquire) {
+        value.home_is_gone();
+    } else {
+        home.push(Inbound::Home(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_aligned_and_zero_filled() {
+        let mut buf = DmaBuf::new(5000);
+        assert_eq!(buf.capacity(), 8192);
+        assert_eq!(buf.as_ptr() as usize % PAGE, 0);
+        buf.extend_from_slice(&[7; 100]);
+        buf.clear();
+        buf.set_len(200);
+        assert!(buf.iter().all(|byte| *byte == 0));
+        assert_eq!(DmaBuf::new((1 << 20) + 1).capacity(), (1 << 20) + PAGE);
+    }
+
+    #[test]
+    fn a_slab_keeps_up_to_its_budget() {
+        let slab = Slab::new(3 * PAGE as u64);
+        for _ in 0..5 {
+            slab.put(Block::new(PAGE));
+        }
+        assert_eq!(slab.kept_bytes(), 3 * PAGE as u64);
+        assert!(slab.take(PAGE).is_some());
+        assert!(slab.take(2 * PAGE).is_none());
+        slab.trim();
+        assert!(slab.take(PAGE).is_none());
+    }
+}

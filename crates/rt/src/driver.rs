@@ -1,0 +1,103 @@
+//! compio's driver, and the future of one operation on it. The only module besides `backend`, `net` and `file` that
+//! knows compio.
+//!
+//! compio 0.20 (beta) and not 0.19: there, the completion queue's entries could be lost when the submission queue was
+//! full, and keys of multishot operations were freed twice (compio #1025, #1035, #1036).
+//!
+//! What always holds: an operation owns its buffers until the kernel is done with it. Dropping [`Submit`] asks for
+//! cancellation; the operation may still have happened, so nobody may assume that it has not.
+
+use crate::backend::BackendReport;
+use compio::BufResult;
+use compio::driver::{Key, OpCode, Proactor, PushEntry};
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// The driver of one shard.
+pub(crate) struct Driver {
+    proactor: RefCell<Proactor>,
+    pub(crate) report: BackendReport,
+}
+
+impl Driver {
+    pub(crate) fn new(proactor: Proactor, report: BackendReport) -> Rc<Driver> {
+        Rc::new(Driver { proactor: RefCell::new(proactor), report })
+    }
+
+    /// True if files go through the ring; false if they go to the thread pool and sockets must be non-blocking.
+    pub(crate) fn is_uring(&self) -> bool {
+        self.report.rung.is_uring()
+    }
+
+    /// A waker that ends [`Driver::poll`], from any thread.
+    pub(crate) fn waker(&self) -> Waker {
+        self.proactor.borrow().waker()
+    }
+
+    /// Submits what was pushed, waits up to `timeout` (`None`: until something happens) and wakes whose operations are
+    /// done.
+    pub(crate) fn poll(&self, timeout: Option<Duration>) {
+        // Wakes happen inside, with the proactor borrowed: they only put tasks into queues.
+        match self.proactor.borrow_mut().poll(timeout) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
+            Err(error) => panic!("the I/O driver failed: {error}"),
+        }
+    }
+
+    /// The future of `operation`. Submitted at its first poll.
+    pub(crate) fn submit<T: OpCode + 'static>(self: &Rc<Self>, operation: T) -> Submit<T> {
+        Submit { driver: self.clone(), state: State::Idle(operation) }
+    }
+}
+
+/// One operation. Dropped before it is done, it is cancelled as far as the kernel can.
+pub(crate) struct Submit<T: OpCode> {
+    driver: Rc<Driver>,
+    state: State<T>,
+}
+
+enum State<T> {
+    Idle(T),
+    Flying(Key<T>),
+    Done,
+}
+
+impl<T: OpCode> Unpin for Submit<T> {}
+
+impl<T: OpCode + 'static> Future for Submit<T> {
+    type Output = BufResult<usize, T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut proactor = this.driver.proactor.borrow_mut();
+        let entry = match std::mem::replace(&mut this.state, State::Done) {
+            State::Idle(operation) => proactor.push(operation),
+            State::Flying(key) => proactor.pop(key),
+            State::Done => panic!("polled after it was done"),
+        };
+        match entry {
+            PushEntry::Ready(result) => Poll::Ready(result),
+            PushEntry::Pending(key) => {
+                proactor.update_waker(&key, context.waker());
+                this.state = State::Flying(key);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T: OpCode> Drop for Submit<T> {
+    fn drop(&mut self) {
+        if let State::Flying(key) = std::mem::replace(&mut self.state, State::Done) {
+            let done = self.driver.proactor.borrow_mut().cancel(key);
+            // The operation's buffers are dropped outside the borrow.
+            drop(done);
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The loop of a shard, and the machine's start and end.
+//!
+//! ```text
+//! turn:  what other threads woke -> rings (bodies run inline) -> outsiders -> timers
+//!        -> tasks by virtual time until the quota, or until 50 us of background -> ring bells
+//!        -> more to do? look at the driver : look at the rings for a while, then sleep in the driver
+//! ```
+//!
+//! What always holds: the driver is looked at at least once per turn, and a turn is at most the quota plus one task
+//! longer; a shard that sleeps is woken by whatever comes: I/O, a timer, a bell.
+
+use crate::backend::climb;
+use crate::config::{Config, Error, Spin};
+use crate::crossing::{Crossing, connect};
+use crate::driver::Driver;
+use crate::group::Group;
+use crate::hub::{BARRIERS, Hub, Inbound};
+use crate::random::{mix, seed_from_kernel};
+use crate::shard::{Machine, Shard};
+use crate::space::Space;
+use crate::task::spawn;
+use ailurus_model::ShardId;
+use async_task::Runnable;
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Task run time after which the driver is looked at.
+const QUOTA_NS: u64 = 200_000;
+/// The same for background groups.
+const BACKGROUND_NS: u64 = 50_000;
+/// News for a peer wait at most this long for more.
+const BELL_DELAY_NS: u64 = 20_000;
+/// Jobs of outsiders per turn.
+const OUTSIDE_PER_TURN: usize = 16;
+/// While it spins, a shard looks at the driver once in this many looks at the rings.
+const LOOKS_PER_POLL: u32 = 64;
+/// A shard that slept this long in one go gives its spare buffers back.
+const TRIM_AFTER: Duration = Duration::from_secs(5);
+
+/// Starts the shards, runs `main` on shard 0, and when it returns stops all shards in order: tasks are dropped, then
+/// services, then what is on the rings goes home. Gives the result of `main` back.
+///
+/// # Errors
+/// If there is no driver, or a thread does not start.
+///
+/// # Panics
+/// If a task panicked on any shard: the machine stops at once and the panic goes on here.
+pub fn run<T, F>(config: Config, main: impl FnOnce() -> F + Send + 'static) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + 'static,
+{
+    let (shards, cpus) = shards_and_cpus(&config)?;
+    let spin_max_ns = spin_max_ns(&config, shards, &cpus);
+    let seed = config.seed.unwrap_or_else(seed_from_kernel);
+    let space = Space::new(config.disk_space_max, config.disk_space_root.as_deref());
+    let pin = config.pin && usize::from(shards) <= cpus.ids.len();
+    let hub = Hub::new(config, shards, spin_max_ns, space);
+    let (result, results) = mpsc::channel();
+    let mut main = Some(move || {
+        spawn(Group::Cluster, async move {
+            let output = main().await;
+            // `run` waits for it below.
+            _ = result.send(output);
+            Shard::with(|shard| shard.hub.phase.stop());
+        })
+        .detach();
+    });
+
+    let (ready, readies) = mpsc::channel();
+    let mut threads = Vec::new();
+    for (id, crossing) in connect(shards, hub.config.lane_credits).into_iter().enumerate() {
+        let (go, going) = mpsc::channel();
+        let birth = Birth {
+            id: ShardId(id as u16),
+            hub: hub.clone(),
+            crossing,
+            seed: mix(seed ^ mix(id as u64)),
+            cpu: pin.then(|| cpus.ids[id]),
+            ready: ready.clone(),
+            going,
+        };
+        let first = if id == 0 { main.take() } else { None };
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{id}"))
+            .spawn(move || birth.live(first))
+            .map_err(|source| Error::Thread { shard: id as u16, source });
+        match thread {
+            Ok(thread) => threads.push((thread, go)),
+            // The others see their channel close and end.
+            Err(error) => return Err(error),
+        }
+    }
+    drop(ready);
+    for _ in 0..shards {
+        readies.recv().unwrap_or(Err(Error::Lost))?;
+    }
+    finish(threads, || results.try_recv().ok())
+}
+
+/// Lets all shards go, waits for all of them, and passes a panic on.
+fn finish<T>(threads: Vec<(JoinHandle<()>, mpsc::Sender<()>)>, result: impl FnOnce() -> Option<T>) -> Result<T, Error> {
+    let mut panic: Option<Box<dyn Any + Send>> = None;
+    let threads: Vec<JoinHandle<()>> = threads
+        .into_iter()
+        .map(|(thread, go)| {
+            // A shard that has died already does not listen; its panic is found below.
+            _ = go.send(());
+            thread
+        })
+        .collect();
+    for thread in threads {
+        if let Err(payload) = thread.join() {
+            panic.get_or_insert(payload);
+        }
+    }
+    match panic {
+        Some(payload) => resume_unwind(payload),
+        None => result().ok_or(Error::Lost),
+    }
+}
+
+struct Cpus {
+    /// The CPUs that this process may use.
+    ids: Vec<usize>,
+    /// How many of them it may use at the same time, given a cgroup quota.
+    usable: usize,
+}
+
+fn shards_and_cpus(config: &Config) -> Result<(u16, Cpus), Error> {
+    // Respects affinity and the quotas of cgroup v1 and v2.
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    let ids = match rustix::thread::sched_getaffinity(None) {
+        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect(),
+        Err(_) => (0..usable).collect(),
+    };
+    let shards = if config.shards == 0 { usable } else { config.shards };
+    match u16::try_from(shards) {
+        Ok(shards) if shards <= 1024 => Ok((shards, Cpus { ids, usable })),
+        _ => Err(Error::Config(format!("{shards} shards: at most 1024"))),
+    }
+}
+
+fn spin_max_ns(config: &Config, shards: u16, cpus: &Cpus) -> u64 {
+    let quota = cpus.usable < cpus.ids.len();
+    let max = match config.spin {
+        Spin::Off => Duration::ZERO,
+        Spin::Adaptive { max } => max,
+        Spin::Auto if shards == 1 || usize::from(shards) > cpus.usable || quota => Duration::ZERO,
+        Spin::Auto => Duration::from_micros(50),
+    };
+    max.as_nanos() as u64
+}
+
+/// What a thread is given to become a shard.
+struct Birth {
+    id: ShardId,
+    hub: Arc<Hub>,
+    crossing: Crossing,
+    seed: u64,
+    cpu: Option<usize>,
+    ready: mpsc::Sender<Result<(), Error>>,
+    going: mpsc::Receiver<()>,
+}
+
+impl Birth {
+    fn live(self, first: Option<impl FnOnce()>) {
+        if let Some(cpu) = self.cpu {
+            let mut set = rustix::thread::CpuSet::new();
+            set.set(cpu);
+            if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+                tracing::warn!(shard = self.id.0, cpu, %error, "cannot pin the shard");
+            }
+        }
+        ailurus_base::hash::set_seed(self.seed);
+        let driver = match climb(&self.hub.config) {
+            Ok(driver) => driver,
+            Err(error) => {
+                // `run` may have given up already.
+                _ = self.ready.send(Err(error));
+                return;
+            }
+        };
+        self.hub.inbox(self.id).set_waker(driver.waker());
+        let hub = self.hub.clone();
+        let shard = Shard::new(self.id, self.hub, self.crossing, self.seed, Machine::Real(driver.clone()));
+        _ = self.ready.send(Ok(()));
+        drop(self.ready);
+        if self.going.recv().is_err() {
+            // Another shard could not start.
+            return;
+        }
+        let lived = catch_unwind(AssertUnwindSafe(|| {
+            shard.enter(|| {
+                if let Some(first) = first {
+                    first();
+                }
+                Loop::new(&shard, &driver).run();
+                shard.end(&driver);
+            });
+        }));
+        if let Err(payload) = lived {
+            hub.phase.panic();
+            hub.wake_all();
+            // What the panic left half-done is not dropped in good order: it is left to the end of the process.
+            std::mem::forget(shard);
+            resume_unwind(payload);
+        }
+    }
+}
+
+/// The state of the loop that is nobody else's business.
+struct Loop<'a> {
+    shard: &'a Rc<Shard>,
+    driver: &'a Rc<Driver>,
+    /// How long to look at the rings before sleeping: what has been worth it lately.
+    spin_ns: u64,
+    slept: Duration,
+}
+
+impl<'a> Loop<'a> {
+    fn new(shard: &'a Rc<Shard>, driver: &'a Rc<Driver>) -> Self {
+        Loop { shard, driver, spin_ns: shard.hub.spin_max_ns, slept: Duration::ZERO }
+    }
+
+    fn run(&mut self) {
+        let shard = self.shard;
+        while !shard.hub.phase.is_stopping() {
+            shard.stats.turns.add(1);
+            shard.take_inbox();
+            shard.crossing.serve_all(shard);
+            shard.take_outsiders();
+            shard.fire_timers();
+            self.run_tasks();
+            shard.crossing.flush(shard);
+            if self.has_work() {
+                self.driver.poll(Some(Duration::ZERO));
+            } else {
+                self.idle();
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.shard.queues.borrow().ready() > 0 || self.has_news()
+    }
+
+    fn has_news(&self) -> bool {
+        !self.shard.inbox.is_empty()
+            || self.shard.crossing.has_news(self.shard)
+            || self.shard.crossing.is_dirty()
+            || self.shard.hub.phase.is_stopping()
+    }
+
+    fn run_tasks(&self) {
+        let shard = self.shard;
+        let begun = shard.now_ns();
+        let (mut now, mut background, mut dirty_since) = (begun, 0, None);
+        loop {
+            let Some((group, runnable)) = shard.queues.borrow_mut().pick() else { return };
+            let quota = if group.is_background() { BACKGROUND_NS - background } else { QUOTA_NS - (now - begun) };
+            let after = shard.run_task(group, runnable, now, now + quota);
+            if group.is_background() {
+                background += after - now;
+            }
+            now = after;
+            if shard.crossing.is_dirty() && now - *dirty_since.get_or_insert(now) > BELL_DELAY_NS {
+                shard.crossing.flush(shard);
+                dirty_since = None;
+            }
+            if background >= BACKGROUND_NS || now - begun >= QUOTA_NS {
+                return;
+            }
+        }
+    }
+
+    /// Nothing is ready: looks at the rings for a while if that has been worth it, then sleeps.
+    fn idle(&mut self) {
+        let begun = self.shard.now_ns();
+        if self.spin_ns > 0 {
+            if self.spin(begun) {
+                self.shard.stats.spin_hits.add(1);
+                self.spin_ns = self.shard.hub.spin_max_ns;
+                return;
+            }
+            self.shard.stats.spin_misses.add(1);
+            // Idle shards look ever shorter, soon not at all.
+            self.spin_ns = if self.spin_ns < 1_000 { 0 } else { self.spin_ns / 2 };
+        }
+        let parked = self.shard.now_ns();
+        if !self.park() {
+            return;
+        }
+        let awake = self.shard.now_ns();
+        self.shard.stats.park_ns.add(awake - parked);
+        if awake - begun < self.shard.hub.spin_max_ns {
+            // Looking would have been quicker than sleeping.
+            self.spin_ns = self.shard.hub.spin_max_ns;
+        }
+        self.trim(Duration::from_nanos(awake - parked));
+    }
+
+    /// True if something came.
+    fn spin(&self, begun: u64) -> bool {
+        let due = self.shard.timers.borrow().next_ns().unwrap_or(u64::MAX);
+        let upto = due.min(begun + self.spin_ns);
+        loop {
+            for _ in 0..LOOKS_PER_POLL {
+                if self.has_news() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            self.driver.poll(Some(Duration::ZERO));
+            if self.shard.queues.borrow().ready() > 0 {
+                return true;
+            }
+            if self.shard.now_ns() >= upto {
+                return false;
+            }
+        }
+    }
+
+    /// Sleeps in the driver. False if there was no need to.
+    fn park(&self) -> bool {
+        let parked = &self.shard.inbox.parked;
+        parked.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `Inbox::wake_if_parked`.
+        fence(Ordering::SeqCst);
+        let needed = !self.has_news();
+        if needed {
+            self.shard.stats.parks.add(1);
+            let due = self.shard.timers.borrow().next_ns();
+            let wait = due.map(|due| Duration::from_nanos(due.saturating_sub(self.shard.now_ns())));
+            self.driver.poll(wait);
+        }
+        parked.store(false, Ordering::Relaxed);
+        needed
+    }
+
+    /// After long enough without work, spare buffers go back to the system.
+    fn trim(&mut self, slept: Duration) {
+        self.slept = if slept >= TRIM_AFTER { slept } else { Duration::ZERO };
+        if self.slept >= TRIM_AFTER {
+            self.shard.slab.trim();
+        }
+    }
+}
+
+impl Shard {
+    pub(crate) fn take_inbox(&self) {
+        while let Some(inbound) = self.inbox.pop() {
+            match inbound {
+                Inbound::Wake(group, runnable) => self.queues.borrow_mut().push(group, runnable),
+                Inbound::Home(value) => value.arrive(),
+            }
+        }
+    }
+
+    fn take_outsiders(self: &Rc<Self>) {
+        for _ in 0..OUTSIDE_PER_TURN {
+            let Some(job) = self.inbox.outside.pop() else { return };
+            job(self);
+        }
+    }
+
+    pub(crate) fn fire_timers(&self) {
+        if self.timers.borrow().next_ns().is_none() {
+            return;
+        }
+        let due = self.timers.borrow_mut().take_due(self.now_ns());
+        for waker in due {
+            waker.wake();
+        }
+    }
+
+    /// Runs a task once; returns the time after it.
+    pub(crate) fn run_task(&self, group: Group, runnable: Runnable, now: u64, slice_end: u64) -> u64 {
+        self.slice_end_ns.set(slice_end);
+        self.inbox.running_since_us.store(((now / 1000) as u32).max(1), Ordering::Relaxed);
+        runnable.run();
+        let after = self.now_ns();
+        self.inbox.running_since_us.store(0, Ordering::Relaxed);
+        let ran = after - now;
+        self.queues.borrow_mut().charge(group, ran);
+        self.stats.polls[group as usize].add(1);
+        self.stats.run_ns[group as usize].add(ran);
+        if u128::from(ran) > self.hub.config.stall.as_nanos() {
+            self.note_stall(group, ran);
+        }
+        after
+    }
+
+    fn note_stall(&self, group: Group, ran: u64) {
+        self.stats.stalls.add(1);
+        self.stats.stall_worst_ns.set(self.stats.stall_worst_ns.get().max(ran));
+        tracing::warn!(shard = self.id.0, group = group.name(), ms = ran / 1_000_000, "a task kept the shard busy");
+    }
+
+    /// Drops all tasks that have not ended, here.
+    pub(crate) fn drop_tasks(&self) {
+        // Dropping one may wake, spawn or cancel others; each round catches what the last one made.
+        while self.tasks.live() > 0 {
+            for waker in self.tasks.wakers() {
+                // A task whose handle was dropped is scheduled by this; the others as well.
+                waker.wake();
+            }
+            self.take_inbox();
+            let ready = self.queues.borrow_mut().take_all();
+            // Dropping a runnable cancels its task and drops its future.
+            drop(ready);
+        }
+        let ready = self.queues.borrow_mut().take_all();
+        drop(ready);
+    }
+
+    /// Drops this shard's parts of all services, last started first.
+    pub(crate) fn drop_services(&self) {
+        let services = std::mem::take(&mut *self.services.borrow_mut());
+        for service in services.into_iter().rev() {
+            drop(service);
+        }
+    }
+
+    /// The end of a shard: see `hub::Phase`.
+    fn end(self: &Rc<Self>, driver: &Rc<Driver>) {
+        self.hub.wake_all();
+        self.drop_tasks();
+        self.drop_services();
+        while self.inbox.outside.pop().is_some() {}
+        for barrier in 0..BARRIERS {
+            self.settle();
+            self.hub.phase.arrive(barrier);
+            while !self.hub.phase.all_arrived(barrier, self.hub.shards()) {
+                if self.hub.phase.has_panicked() {
+                    return;
+                }
+                self.settle();
+                driver.poll(Some(Duration::from_micros(200)));
+            }
+            self.settle();
+        }
+        self.inbox.closed.store(true, Ordering::Release);
+        self.take_inbox();
+    }
+
+    /// Sends home what is not ours, takes what is.
+    fn settle(self: &Rc<Self>) {
+        loop {
+            self.take_inbox();
+            let mut any = self.crossing.drain_without_serving(self);
+            self.crossing.flush(self);
+            // What came home may have woken tasks of a service that was still held; they go the same way.
+            self.drop_tasks();
+            any |= !self.inbox.is_empty();
+            while self.inbox.outside.pop().is_some() {}
+            if !any {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,536 @@
+//! TCP: listeners that spread connections over the shards, and connections in two halves.
+//!
+//! What always holds: bytes arrive in order and none is lost; a read that was dropped half-way poisons its half, because
+//! it may have taken bytes with it; an idle connection holds a read-ahead buffer of [`READ_AHEAD`] bytes and no more.
+//! There is no simulated network yet: in simulation, binding and connecting fail with `Unsupported`.
+
+use crate::dma::DmaBuf;
+use crate::driver::Driver;
+use crate::gate::Abort;
+use crate::group::Group;
+use crate::hub::Inbox;
+use crate::shard::Shard;
+use crate::sharded::{Lane, call_inline};
+use crate::task::spawn;
+use crate::time::sleep;
+use bytes::Bytes;
+use compio::BufResult;
+use compio::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, SetLen};
+use compio::driver::op::{self, RecvFlags, SendFlags};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::future::Future;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Bytes that a connection reads ahead: a small request and its length come with one receive.
+pub const READ_AHEAD: usize = 512;
+/// Frames up to this size are plain heap memory; larger ones are from the slab and go home.
+const SMALL_FRAME: usize = 2048;
+/// Buffers per send: the kernel's IOV_MAX.
+const PARTS_MAX: usize = 1024;
+/// Connections that the kernel accepts for us while we are busy.
+const BACKLOG: i32 = 1024;
+/// Pause after an accept that failed for lack of handles or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A TCP socket that listens on this shard.
+pub struct Listener {
+    socket: Rc<Socket>,
+    driver: Rc<Driver>,
+    addr: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on `addr`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// What the system says, such as `AddrInUse`; `Unsupported` in simulation.
+    pub async fn bind(addr: SocketAddr) -> io::Result<Listener> {
+        let driver = real_driver()?;
+        let socket = new_socket(addr, &driver)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(addr))?;
+        socket.listen(BACKLOG)?;
+        let addr = socket_addr(socket.local_addr()?)?;
+        Ok(Listener { socket: Rc::new(socket), driver, addr })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Accepts until `stop` is requested and hands each connection to the shard that has the fewest, where `serve` runs
+    /// for it as a task of [`Group::Kafka`]. Connections live on when this ends: whoever serves them holds their
+    /// [`Closer`]s and a [`crate::Gate`].
+    ///
+    /// # Errors
+    /// When accepting fails for a reason that does not pass.
+    pub async fn serve<F: Future<Output = ()> + 'static>(
+        self,
+        stop: Abort,
+        serve: impl Fn(Conn) -> F + Clone + Send + 'static,
+    ) -> io::Result<()> {
+        let mut requested = pin!(stop.requested());
+        loop {
+            let mut accept = self.driver.submit(op::Accept::new(Handle(self.socket.clone())));
+            // An accept that is dropped here may have taken a connection with it: the client sees it closed, as if it
+            // had come a moment later.
+            let accepted = std::future::poll_fn(|context| match requested.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => pin!(&mut accept).poll(context).map(Some),
+            })
+            .await;
+            let Some(BufResult(result, accept)) = accepted else { return Ok(()) };
+            match result {
+                Ok(_) => distribute(accept.into_inner().0, serve.clone()),
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(%error, "cannot accept a connection for now");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                Err(error) if is_of_the_peer(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Gives a connection to the shard with the fewest.
+fn distribute<F: Future<Output = ()> + 'static>(socket: Socket, serve: impl Fn(Conn) -> F + Clone + Send + 'static) {
+    let to = Shard::with(|shard| {
+        shard.stats.accepted.add(1);
+        let inboxes = &shard.hub.inboxes;
+        let least = inboxes.iter().min_by_key(|inbox| inbox.connections.load(Ordering::Relaxed));
+        let least = least.expect("there is at least one shard");
+        least.connections.fetch_add(1, Ordering::Relaxed);
+        least.id
+    });
+    let start = move |shard: &Rc<Shard>| {
+        let counted = Counted(shard.inbox.clone());
+        match Conn::from_socket(socket, counted) {
+            Ok(conn) => spawn(Group::Kafka, serve(conn)).detach(),
+            Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
+        }
+    };
+    // Nobody waits for the hand-over; it runs all the same.
+    drop(call_inline(to, Lane::Kafka, start));
+}
+
+/// One connection in the count of its shard.
+struct Counted(Arc<Inbox>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A TCP connection of this shard.
+pub struct Conn {
+    wire: Rc<Wire>,
+}
+
+struct Wire {
+    socket: Socket,
+    driver: Rc<Driver>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    _counted: Counted,
+}
+
+impl Conn {
+    /// Connects to `addr`. The connection counts on this shard.
+    ///
+    /// # Errors
+    /// What the system says; `Unsupported` in simulation.
+    pub async fn connect(addr: SocketAddr) -> io::Result<Conn> {
+        let driver = real_driver()?;
+        let socket = Rc::new(new_socket(addr, &driver)?);
+        let BufResult(result, operation) =
+            driver.submit(op::Connect::new(Handle(socket.clone()), SockAddr::from(addr))).await;
+        drop(operation);
+        result?;
+        let socket = Rc::into_inner(socket).expect("the operation is done and let go of the socket");
+        let inbox = Shard::with(|shard| shard.inbox.clone());
+        inbox.connections.fetch_add(1, Ordering::Relaxed);
+        Conn::from_socket(socket, Counted(inbox))
+    }
+
+    fn from_socket(socket: Socket, counted: Counted) -> io::Result<Conn> {
+        let driver = real_driver()?;
+        // io_uring waits by itself, but not for a non-blocking socket; epoll needs one.
+        socket.set_nonblocking(!driver.is_uring())?;
+        socket.set_tcp_nodelay(true)?;
+        let peer = socket_addr(socket.peer_addr()?)?;
+        let local = socket_addr(socket.local_addr()?)?;
+        Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, _counted: counted }) })
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.wire.peer
+    }
+
+    /// This end.
+    pub fn local(&self) -> SocketAddr {
+        self.wire.local
+    }
+
+    /// The two halves. The connection closes when both are dropped.
+    pub fn split(self) -> (ConnRx, ConnTx) {
+        let rx = ConnRx { wire: self.wire.clone(), ahead: Box::default(), from: 0, to: 0, broken: false };
+        (rx, ConnTx { wire: self.wire, broken: false })
+    }
+}
+
+/// The receiving half.
+pub struct ConnRx {
+    wire: Rc<Wire>,
+    /// Read-ahead; empty until the first read.
+    ahead: Box<[u8]>,
+    from: usize,
+    to: usize,
+    broken: bool,
+}
+
+impl ConnRx {
+    /// Exactly `len` bytes, in a buffer that goes home. `None` if the other end closed before the first of them.
+    ///
+    /// To give up waiting, use a [`Closer`]. If the future is dropped instead, later reads fail.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the other end closed in between; what the system says.
+    pub async fn read(&mut self, len: usize) -> io::Result<Option<Bytes>> {
+        if self.broken {
+            return Err(io::Error::other("an earlier read of this connection was given up"));
+        }
+        self.broken = true;
+        let result = self.read_exactly(len).await;
+        self.broken = result.is_err();
+        result
+    }
+
+    async fn read_exactly(&mut self, len: usize) -> io::Result<Option<Bytes>> {
+        let mut frame = Frame::new(len);
+        loop {
+            let taken = frame.missing().min(self.to - self.from);
+            frame.append(&self.ahead[self.from..self.from + taken]);
+            self.from += taken;
+            if frame.missing() == 0 {
+                return Ok(Some(frame.freeze()));
+            }
+            let received;
+            if frame.missing() > READ_AHEAD {
+                (received, frame) = self.receive(frame).await;
+                frame.filled += *received.as_ref().unwrap_or(&0);
+            } else {
+                received = self.receive_ahead().await;
+            }
+            if received? == 0 {
+                return if frame.filled == 0 { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
+        }
+    }
+
+    async fn receive_ahead(&mut self) -> io::Result<usize> {
+        let mut ahead = std::mem::take(&mut self.ahead);
+        if ahead.is_empty() {
+            ahead = vec![0; READ_AHEAD].into();
+        }
+        let (received, Ahead(ahead)) = self.receive(Ahead(ahead)).await;
+        self.ahead = ahead;
+        let received = received?;
+        (self.from, self.to) = (0, received);
+        Ok(received)
+    }
+
+    async fn receive<B: IoBufMut>(&mut self, mut buf: B) -> (io::Result<usize>, B) {
+        loop {
+            let operation = op::Recv::new(self.wire.clone().handle(), buf, RecvFlags::empty());
+            let result;
+            BufResult(result, buf) = self.wire.driver.submit(operation).await.into_inner();
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    count_bytes(|shard| &shard.stats.bytes_received, &result);
+                    return (result, buf);
+                }
+            }
+        }
+    }
+
+    /// A handle that can end a pending read.
+    pub fn closer(&self) -> Closer {
+        Closer(Rc::downgrade(&self.wire))
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.wire.peer
+    }
+}
+
+/// The sending half.
+pub struct ConnTx {
+    wire: Rc<Wire>,
+    broken: bool,
+}
+
+impl ConnTx {
+    /// Sends all of `parts`, in order, with as few calls as the kernel allows. If the future is dropped half-way, later
+    /// writes fail: nobody knows how much was sent.
+    ///
+    /// # Errors
+    /// What the system says. The connection is then useless.
+    pub async fn write(&mut self, parts: Vec<Bytes>) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier write to this connection was given up"));
+        }
+        self.broken = true;
+        let result = self.write_all(Parts::new(parts)).await;
+        self.broken = result.is_err();
+        result
+    }
+
+    async fn write_all(&mut self, mut parts: Parts) -> io::Result<()> {
+        while !parts.is_done() {
+            let operation = op::SendVectored::new(self.wire.clone().handle(), parts, SendFlags::NOSIGNAL);
+            let result;
+            BufResult(result, parts) = self.wire.driver.submit(operation).await.into_inner();
+            count_bytes(|shard| &shard.stats.bytes_sent, &result);
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => parts.advance(sent),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// A handle that can end a pending read or write.
+    pub fn closer(&self) -> Closer {
+        Closer(Rc::downgrade(&self.wire))
+    }
+}
+
+/// Shuts a connection down from elsewhere on its shard: the only way to end a pending read. Keeps nothing open.
+#[derive(Clone)]
+pub struct Closer(Weak<Wire>);
+
+impl Closer {
+    /// Shuts both directions down: a pending read ends as if the other end had closed, a pending write fails.
+    pub fn shutdown(&self) {
+        if let Some(wire) = self.0.upgrade() {
+            // The other end may have closed before us.
+            _ = wire.socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn count_bytes(counter: impl FnOnce(&Shard) -> &crate::stats::Counter, result: &io::Result<usize>) {
+    if let Ok(bytes) = result {
+        Shard::try_with(|shard| counter(shard).add(*bytes as u64));
+    }
+}
+
+/// The socket of a listener or of a connection to be, held by an operation.
+struct Handle(Rc<Socket>);
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The socket of a connection, held by an operation.
+struct WireHandle(Rc<Wire>);
+
+impl AsFd for WireHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.socket.as_fd()
+    }
+}
+
+impl Wire {
+    fn handle(self: Rc<Self>) -> WireHandle {
+        WireHandle(self)
+    }
+}
+
+/// What `len` bytes are received into.
+struct Frame {
+    memory: Memory,
+    filled: usize,
+    len: usize,
+}
+
+enum Memory {
+    Small(Vec<u8>),
+    Large(DmaBuf),
+}
+
+impl Frame {
+    fn new(len: usize) -> Self {
+        let memory = if len <= SMALL_FRAME { Memory::Small(vec![0; len]) } else { Memory::Large(DmaBuf::new(len)) };
+        Frame { memory, filled: 0, len }
+    }
+
+    fn missing(&self) -> usize {
+        self.len - self.filled
+    }
+
+    fn rest(&mut self) -> &mut [u8] {
+        let whole = match &mut self.memory {
+            Memory::Small(bytes) => &mut bytes[..],
+            Memory::Large(buf) => buf.whole_mut(),
+        };
+        &mut whole[self.filled..self.len]
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.rest()[..bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
+    }
+
+    fn freeze(self) -> Bytes {
+        match self.memory {
+            Memory::Small(bytes) => Bytes::from(bytes),
+            Memory::Large(mut buf) => {
+                buf.set_filled(self.len);
+                buf.freeze()
+            }
+        }
+    }
+}
+
+impl IoBuf for Frame {
+    fn as_init(&self) -> &[u8] {
+        let whole = match &self.memory {
+            Memory::Small(bytes) => &bytes[..],
+            Memory::Large(buf) => buf.whole(),
+        };
+        &whole[self.filled..self.len]
+    }
+}
+
+impl SetLen for Frame {
+    #[allow(unsafe_code, reason = "all of the frame's memory is initialised; this only notes how much was received")]
+    unsafe fn set_len(&mut self, _: usize) {}
+}
+
+impl IoBufMut for Frame {
+    fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        as_uninit(self.rest())
+    }
+}
+
+/// The read-ahead buffer, held by an operation.
+struct Ahead(Box<[u8]>);
+
+impl IoBuf for Ahead {
+    fn as_init(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl SetLen for Ahead {
+    #[allow(unsafe_code, reason = "all of it is initialised")]
+    unsafe fn set_len(&mut self, _: usize) {}
+}
+
+impl IoBufMut for Ahead {
+    fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        as_uninit(&mut self.0)
+    }
+}
+
+/// Memory that the kernel is to write into.
+pub(crate) fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: same layout; what writes through it (the kernel) writes only initialised bytes, so `bytes` stays so.
+    #[allow(unsafe_code, reason = "see SAFETY")]
+    unsafe {
+        &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>])
+    }
+}
+
+/// What is still to be sent.
+struct Parts {
+    parts: std::collections::VecDeque<Bytes>,
+}
+
+impl Parts {
+    fn new(parts: Vec<Bytes>) -> Self {
+        Parts { parts: parts.into_iter().filter(|part| !part.is_empty()).collect() }
+    }
+
+    fn is_done(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn advance(&mut self, mut sent: usize) {
+        while sent > 0 {
+            let first = self.parts.front_mut().expect("no more is sent than there was");
+            let whole = first.len().min(sent);
+            sent -= whole;
+            if whole == first.len() {
+                self.parts.pop_front();
+            } else {
+                bytes::Buf::advance(first, whole);
+            }
+        }
+    }
+}
+
+impl IoVectoredBuf for Parts {
+    fn iter_slice(&self) -> impl Iterator<Item = &[u8]> {
+        self.parts.iter().take(PARTS_MAX).map(|part| &part[..])
+    }
+}
+
+fn real_driver() -> io::Result<Rc<Driver>> {
+    Shard::with(|shard| shard.driver().cloned())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "there is no simulated network yet"))
+}
+
+fn new_socket(addr: SocketAddr, driver: &Driver) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(!driver.is_uring())?;
+    Ok(socket)
+}
+
+fn socket_addr(addr: SockAddr) -> io::Result<SocketAddr> {
+    addr.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an IP address"))
+}
+
+/// Handles or memory are short; others may let go of some.
+fn is_passing(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    const ENOMEM: i32 = 12;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS | ENOMEM))
+}
+
+/// The connection failed before it was accepted; accept(2) says to treat such errors like "try again".
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | Interrupted
+            | WouldBlock
+            | NetworkDown
+            | HostUnreachable
+            | NetworkUnreachable
+    ) || matches!(error.raw_os_error(), Some(64 | 71 | 92 | 112))
+}

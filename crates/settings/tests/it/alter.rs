@@ -1,0 +1,153 @@
+//! IncrementalAlterConfigs and AlterConfigs, case by case.
+
+use ailurus_settings::{
+    AlterError, Alteration, BrokerSettings, Operation, Texts, TopicOverrides, alter_broker, alter_cluster, alter_topic,
+    replace_broker, replace_topic,
+};
+
+/// `retention.ms=5` sets, `-retention.ms` deletes, `cleanup.policy+=x` appends, `cleanup.policy-=x` subtracts,
+/// `retention.ms=!` sets to nothing.
+fn changes(text: &str) -> Vec<Alteration> {
+    let one = |text: &str| {
+        let (name, operation, value) = match text.split_once('=') {
+            None => (&text[1..], Operation::Delete, None),
+            Some((name, value)) => match name.strip_suffix(['+', '-']) {
+                None => (name, Operation::Set, Some(value)),
+                Some(bare) if name.ends_with('+') => (bare, Operation::Append, Some(value)),
+                Some(bare) => (bare, Operation::Subtract, Some(value)),
+            },
+        };
+        Alteration { name: name.into(), operation, value: value.filter(|v| *v != "!").map(str::to_owned) }
+    };
+    text.split_whitespace().map(one).collect()
+}
+
+fn show(texts: &Texts) -> String {
+    texts.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn topic(current: &str, change: &str) -> Result<String, (i16, String)> {
+    let pairs: Vec<_> = current.split_whitespace().map(|pair| pair.split_once('=').unwrap()).collect();
+    let current = TopicOverrides::parse(pairs).unwrap();
+    let altered = alter_topic(&current, &changes(change), &BrokerSettings::default());
+    altered.map(|overrides| show(overrides.texts())).map_err(|error| (error.code(), error.to_string()))
+}
+
+#[test]
+fn topics_change_as_asked() {
+    let cases = [
+        ("", "retention.ms=5", "retention.ms=5"),
+        ("retention.ms=5", "retention.ms=6 segment.bytes=2000", "retention.ms=6 segment.bytes=2000"),
+        ("retention.ms=5", "-retention.ms", ""),
+        ("", "-retention.ms", ""),
+        ("", "cleanup.policy+=compact", "cleanup.policy=delete,compact"),
+        ("cleanup.policy=compact", "cleanup.policy+=compact", "cleanup.policy=compact"),
+        ("cleanup.policy=compact,delete", "cleanup.policy-=delete", "cleanup.policy=compact"),
+        ("", "cleanup.policy-=delete", "cleanup.policy="),
+        ("", "leader.replication.throttled.replicas+=0:1,1:2", "leader.replication.throttled.replicas=0:1,1:2"),
+        ("", "compression.type=zstd message.format.version=3.0", "compression.type=zstd message.format.version=3.0"),
+        (
+            "",
+            "message.timestamp.type=LogAppendTime write.caching=TRUE",
+            "message.timestamp.type=LogAppendTime write.caching=true",
+        ),
+    ];
+    for (current, change, expected) in cases {
+        assert_eq!(topic(current, change).as_deref(), Ok(expected), "{current:?} {change:?}");
+    }
+}
+
+#[test]
+fn topics_refuse_with_kafkas_errors_and_change_nothing() {
+    let cases = [
+        ("retention.ms=-2", 40, "Invalid value -2 for configuration retention.ms: must be at least -1"),
+        ("retention.ms=soon", 40, "Invalid value soon for configuration retention.ms: not a number of type LONG"),
+        ("retention.ms=7d", 40, "Invalid value 7d for configuration retention.ms: not a number of type LONG"),
+        (
+            "segment.bytes=3000000000",
+            40,
+            "Invalid value 3000000000 for configuration segment.bytes: not a number of type INT",
+        ),
+        (
+            "cleanup.policy=shred",
+            40,
+            "Invalid value shred for configuration cleanup.policy: must be one of compact, delete",
+        ),
+        (
+            "cleanup.policy+=shred",
+            40,
+            "Invalid value delete,shred for configuration cleanup.policy: must be one of compact, delete",
+        ),
+        (
+            "compression.gzip.level=0",
+            40,
+            "Invalid value 0 for configuration compression.gzip.level: must be -1, or from 1 to 9",
+        ),
+        (
+            "min.cleanable.dirty.ratio=NaN",
+            40,
+            "Invalid value NaN for configuration min.cleanable.dirty.ratio: must be from 0 to 1",
+        ),
+        (
+            "remote.storage.enable=true",
+            40,
+            "Invalid value true for configuration remote.storage.enable: must be one of false",
+        ),
+        (
+            "retenton.ms=1",
+            40,
+            "Invalid value 1 for configuration retenton.ms: unknown topic config; did you mean retention.ms?",
+        ),
+        (
+            "-retenton.ms",
+            40,
+            "Invalid value null for configuration retenton.ms: unknown topic config; did you mean retention.ms?",
+        ),
+        ("retention.ms+=1", 40, "Can't Append to retention.ms because its type is not LIST"),
+        ("retention.ms=!", 42, "Null value not supported for retention.ms"),
+        ("retention.ms=1 -retention.ms", 42, "retention.ms is named more than once"),
+        (
+            "max.compaction.lag.ms=5 min.compaction.lag.ms=6",
+            40,
+            "Invalid value 6 for configuration min.compaction.lag.ms: is above max.compaction.lag.ms, which is 5",
+        ),
+    ];
+    for (change, code, message) in cases {
+        assert_eq!(topic("", change), Err((code, message.to_owned())), "{change:?}");
+    }
+    assert_eq!(Operation::from_code(2), Ok(Operation::Append));
+    assert!(matches!(Operation::from_code(4), Err(AlterError::InvalidRequest(_))));
+}
+
+#[test]
+fn replacing_forgets_what_is_not_named() {
+    let broker = BrokerSettings::default();
+    let pair = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
+    let replaced = replace_topic(&[pair("retention.ms", Some("1"))], &broker).unwrap();
+    assert_eq!(show(replaced.texts()), "retention.ms=1");
+    assert_eq!(replace_topic(&[pair("retention.ms", None)], &broker).unwrap_err().code(), 42);
+    assert_eq!(show(&replace_broker(&[pair("max.connections", Some("9"))], &broker).unwrap()), "max.connections=9");
+}
+
+#[test]
+fn brokers_change_what_is_live() {
+    let mut broker = BrokerSettings::default();
+    broker.set_pair("log.cleanup.policy=compact").unwrap();
+    let altered =
+        alter_broker(&Texts::new(), &changes("max.connections=5 log.cleanup.policy+=delete"), &broker).unwrap();
+    assert_eq!(show(&altered), "log.cleanup.policy=compact,delete max.connections=5");
+    assert_eq!(show(&alter_cluster(&altered, &changes("-log.cleanup.policy"), &broker).unwrap()), "max.connections=5");
+
+    let refused = |change: &str| alter_broker(&Texts::new(), &changes(change), &broker).unwrap_err();
+    let error = refused("num.partitions=5");
+    assert_eq!(
+        (error.code(), error.to_string()),
+        (42, "Cannot update num.partitions without a restart of the broker".into())
+    );
+    assert_eq!(refused("max.connections=-5").code(), 40);
+    assert_eq!(
+        refused("max.conections=5").to_string(),
+        "Unknown broker config name max.conections; did you mean max.connections?"
+    );
+    assert_eq!(refused("log.cleaner.max.compaction.lag.ms=5 log.cleaner.min.compaction.lag.ms=6").code(), 40);
+}

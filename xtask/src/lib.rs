@@ -1,6 +1,8 @@
 //! The project's own chores, as a library, so that tests can hold their results against what is checked in.
 //!
 //! - [`codegen`]: the message table and the Rust made from it.
+//! - [`docs`]: the reference pages.
 #![allow(clippy::disallowed_methods, reason = "programs and tests beside the broker: their disk is the developer's")]
 
 pub mod codegen;
+pub mod docs;

@@ -3,16 +3,18 @@
 
 use std::process::ExitCode;
 
-use xtask::codegen;
+use xtask::{codegen, docs};
 
 const HELP: &str = "usage: cargo xtask <chore>
 
-  codegen    write crates/wire/src/generated from the message table in crates/wire/messages";
+  codegen    write crates/wire/src/generated from the message table in crates/wire/messages
+  docs       write docs/reference from the settings that crates/settings declares";
 
 fn main() -> ExitCode {
     let chores: Vec<String> = std::env::args().skip(1).collect();
     let done = match chores.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["codegen"] => codegen::write(&codegen::wire_crate()),
+        ["docs"] => docs::write(&docs::folder()),
         _ => Err(HELP.to_owned()),
     };
     match done {

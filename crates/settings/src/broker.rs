@@ -4,7 +4,7 @@ use crate::registry;
 use crate::setting::Setting;
 use crate::startup::StartupError;
 use crate::table::BrokerConfig;
-use crate::{ConfigSource, ConfigSynonym, Texts};
+use crate::{ConfigSource as Source, ConfigSynonym, Texts};
 
 /// A set of starting values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -144,23 +144,27 @@ impl BrokerSettings {
 
     /// The values along a chain of names, best first: for this broker, for all, at the start, by default.
     pub(crate) fn candidates(&self, chain: &[(&'static Setting, i64)]) -> Vec<Candidate> {
-        let fixed = |name: &str| self.fixed.iter().rev().find_map(|layer| layer.get(name)).cloned();
-        let layers: [(ConfigSource, &dyn Fn(&Setting) -> Option<String>); 4] = [
-            (ConfigSource::DynamicBroker, &|row| self.own.get(row.name).cloned()),
-            (ConfigSource::DynamicDefaultBroker, &|row| self.cluster.get(row.name).cloned()),
-            (ConfigSource::StaticBroker, &|row| fixed(row.name)),
-            (ConfigSource::Default, &|row| row.default.map(str::to_owned)),
-        ];
-        let of_layer = |(source, get): (ConfigSource, &dyn Fn(&Setting) -> Option<String>)| {
-            let candidate = |&(row, factor): &(&'static Setting, i64)| {
-                let text = get(row)?;
-                let value = scaled(&text, factor);
-                let shown = (!row.is_sensitive()).then_some(text);
-                Some(Candidate { synonym: ConfigSynonym { name: row.name.to_owned(), value: shown, source }, value })
-            };
-            chain.iter().filter_map(candidate).collect::<Vec<_>>()
-        };
-        layers.into_iter().flat_map(of_layer).collect()
+        let mut found = Vec::new();
+        for source in [Source::DynamicBroker, Source::DynamicDefaultBroker, Source::StaticBroker, Source::Default] {
+            for &(row, factor) in chain {
+                if let Some(text) = self.set_by(source, row) {
+                    let value = (!row.is_sensitive()).then(|| text.to_owned());
+                    let synonym = ConfigSynonym { name: row.name.to_owned(), value, source };
+                    found.push(Candidate { synonym, value: scaled(text, factor) });
+                }
+            }
+        }
+        found
+    }
+
+    fn set_by(&self, source: Source, row: &'static Setting) -> Option<&str> {
+        match source {
+            Source::DynamicTopic => None,
+            Source::DynamicBroker => self.own.get(row.name).map(String::as_str),
+            Source::DynamicDefaultBroker => self.cluster.get(row.name).map(String::as_str),
+            Source::StaticBroker => self.fixed.iter().rev().find_map(|layer| layer.get(row.name)).map(String::as_str),
+            Source::Default => row.default,
+        }
     }
 }
 

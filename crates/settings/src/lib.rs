@@ -19,8 +19,8 @@
 //! - [`broker`]: the layers of a broker's settings, from built-in defaults to AlterConfigs.
 //! - [`startup`]: configuration file, environment and flags into layers.
 //! - [`topic`]: a topic's overrides and what follows from them.
-//! - [`describe`]: DescribeConfigs.
-//! - [`alter`]: IncrementalAlterConfigs and AlterConfigs.
+//! - [`describe`]: what DescribeConfigs answers.
+//! - [`alter`]: what becomes of IncrementalAlterConfigs and AlterConfigs.
 //! - [`reference`](mod@reference): the page for people.
 
 pub mod alter;

@@ -27,8 +27,8 @@ fn show(texts: &Texts) -> String {
 }
 
 fn topic(current: &str, change: &str) -> Result<String, (i16, String)> {
-    let pairs: Vec<_> = current.split_whitespace().map(|pair| pair.split_once('=').unwrap()).collect();
-    let current = TopicOverrides::parse(pairs).unwrap();
+    let pairs: Vec<_> = current.split_whitespace().map(|pair| pair.split_once('=').expect("a pair")).collect();
+    let current = TopicOverrides::parse(pairs).expect("valid ones");
     let altered = alter_topic(&current, &changes(change), &BrokerSettings::default());
     altered.map(|overrides| show(overrides.texts())).map_err(|error| (error.code(), error.to_string()))
 }

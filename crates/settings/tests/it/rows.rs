@@ -49,8 +49,8 @@ fn every_row_is_sound() {
     for row in topic_settings().chain(broker_settings()) {
         let name = row.name;
         assert!(
-            name.chars().all(|c| c.is_ascii_lowercase() || c == '.'),
-            "{name}: fits an environment variable or not?"
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.'),
+            "{name}: as a variable"
         );
         assert!(row.doc.len() > 10 && row.doc.ends_with('.'), "{name}: text");
         if let Some(default) = row.default {

@@ -74,7 +74,10 @@ fn a_file_may_say_it_in_every_way_of_toml() {
 fn mistakes_are_said_with_their_place() {
     let cases = [
         ("\n\nnum.partitons = 4", "ailurus.toml:3: unknown setting num.partitons; did you mean num.partitions?"),
-        ("[num]\npartitions = 1\n[logs]\ndirs = 1", "ailurus.toml:4: unknown setting logs.dirs; did you mean log.dirs?"),
+        (
+            "[num]\npartitions = 1\n[logs]\ndirs = 1",
+            "ailurus.toml:4: unknown setting logs.dirs; did you mean log.dirs?",
+        ),
         ("[listener]", "ailurus.toml:1: unknown setting listener; did you mean listeners?"),
         ("xyzzy.plugh.twisty = 1", "ailurus.toml:1: unknown setting xyzzy.plugh.twisty"),
         (

@@ -108,6 +108,9 @@ pub enum FormatError {
     /// A field that must not be null is.
     #[error("the {0} is null")]
     Null(&'static str),
+    /// A number of variable length has more than five bytes.
+    #[error("the length of the {0} has more than five bytes")]
+    Varint(&'static str),
     /// A value of a version that this broker does not know.
     #[error("{what} has version {version}; 0 to {max} are known")]
     Version {
@@ -350,10 +353,10 @@ impl<'a> Reader<'a> {
             let [byte] = self.array(field)?;
             value |= u32::from(byte & 0x7f).wrapping_shl(shift);
             if byte & 0x80 == 0 {
-                break;
+                return Ok(value);
             }
         }
-        Ok(value)
+        Err(FormatError::Varint(field))
     }
 
     /// Length of an array or of bytes; `None` is null.

@@ -204,6 +204,38 @@ pub struct CommitRequest {
 /// Per topic and partition of a request, in its order: `None` is success.
 pub type PartitionErrors = Vec<(String, Vec<(i32, Option<GroupError>)>)>;
 
+/// An answer that turns into a refusal when what it rests on could not be made durable.
+pub trait Refuse {
+    /// From now on the answer says `error`.
+    fn refuse(&mut self, error: GroupError);
+}
+
+/// For verbs whose answers all come under tokens.
+impl Refuse for () {
+    fn refuse(&mut self, _: GroupError) {}
+}
+
+impl<T> Refuse for Result<T, GroupError> {
+    fn refuse(&mut self, error: GroupError) {
+        *self = Err(error);
+    }
+}
+
+impl Refuse for LeaveReply {
+    fn refuse(&mut self, error: GroupError) {
+        *self = LeaveReply { error: Some(error), members: Vec::new() };
+    }
+}
+
+/// What was refused for a reason of its own stays so.
+impl Refuse for PartitionErrors {
+    fn refuse(&mut self, error: GroupError) {
+        for (_, result) in self.iter_mut().flat_map(|(_, partitions)| partitions) {
+            result.get_or_insert(error);
+        }
+    }
+}
+
 /// OffsetFetch 1-9 for one group.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FetchRequest {

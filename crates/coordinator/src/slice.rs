@@ -288,7 +288,7 @@ impl Slice {
     }
 
     /// The records of a decision could not be appended. The answers of that decision have to be refused by the driver
-    /// ([`crate::Answer::refuse`]); those that wait for the records are refused here.
+    /// ([`crate::Refuse`]); those that wait for the records are refused here.
     pub fn append_failed(&mut self, now: Now, records: &[Record], error: GroupError, effects: &mut Effects) {
         for record in records.iter().filter(|record| matches!(record, Record::Group { .. })) {
             if self.groups.contains_key(record.group()) {
@@ -364,4 +364,27 @@ fn uuid_text(random: u128) -> String {
     let variant_1 = (version_4 & !(0x3 << 62)) | (0x2 << 62);
     let hex = format!("{variant_1:032x}");
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_lies_where_kafka_looks_for_it() {
+        // Java: "hello".hashCode() is 99162322; "polygenelubricants".hashCode() is Integer.MIN_VALUE; the next is negative.
+        assert_eq!(slice_of("", 50), PartitionId(0));
+        assert_eq!(slice_of("hello", 50), PartitionId(22));
+        assert_eq!(slice_of("polygenelubricants", 50), PartitionId(0));
+        assert_eq!(slice_of("my-group", 50), PartitionId((-1906497762i32).abs() % 50));
+        // Two UTF-16 units.
+        assert_eq!(slice_of("𝄞", i32::MAX), PartitionId(0xd834 * 31 + 0xdd1e));
+    }
+
+    #[test]
+    fn a_uuid_looks_like_one() {
+        assert_eq!(uuid_text(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid_text(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid_text(u128::MAX).len() + 1, UUID_SUFFIX_LEN);
+    }
 }

@@ -28,3 +28,27 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     *rest = left;
     Some(taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topics_of_a_subscription() {
+        // Version 1 as the Java client writes it: two topics, no user data, one owned partition.
+        let metadata = b"\0\x01\0\0\0\x02\0\x01b\0\x02aa\xff\xff\xff\xff\0\0\0\x01\0\x01b\0\0\0\x01\0\0\0\0";
+        assert_eq!(topics(metadata), Some(BTreeSet::from(["aa".to_owned(), "b".to_owned()])));
+        assert_eq!(topics(b"\0\0\0\0\0\0\0\0\0\0"), Some(BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_is_no_subscription_has_no_topics() {
+        assert_eq!(topics(b""), None);
+        assert_eq!(topics(b"range"), None);
+        assert_eq!(topics(b"\xff\xff\0\0\0\0"), None, "a negative version");
+        assert_eq!(topics(b"\0\0\xff\xff\xff\xff"), None, "null topics");
+        assert_eq!(topics(b"\0\0\x7f\xff\xff\xff\0\x01a"), None, "more topics than bytes");
+        assert_eq!(topics(b"\0\0\0\0\0\x01\xff\xff"), None, "a null topic");
+        assert_eq!(topics(b"\0\0\0\0\0\x01\0\x01\xff"), None, "not UTF-8");
+    }
+}

@@ -77,6 +77,19 @@ impl Member {
         member
     }
 
+    /// A stored group has this member. Live that brings the assignment, and all else is so already; at recovery the member is
+    /// from an earlier record and becomes what this one says.
+    pub(crate) fn adopt(&mut self, stored: &MemberMetadata, protocol: &str) {
+        self.assignment = stored.assignment.clone();
+        self.client_id.clone_from(&stored.client_id);
+        self.client_host.clone_from(&stored.client_host);
+        self.session_timeout_ms = stored.session_timeout_ms;
+        self.rebalance_timeout_ms = stored.rebalance_timeout_ms;
+        if !self.supports(protocol) || self.metadata(protocol) != stored.subscription {
+            self.protocols = vec![Protocol { name: protocol.to_owned(), metadata: stored.subscription.clone() }];
+        }
+    }
+
     /// A known member joins again with these protocols and timeouts.
     pub(crate) fn update(&mut self, request: &JoinRequest) {
         self.protocols.clone_from(&request.protocols);

@@ -37,7 +37,7 @@ use crate::error::GroupError;
 use crate::format::{CommittedOffset, GroupMetadata, MemberMetadata, Record};
 pub(crate) use crate::group::join::Joining;
 use crate::group::member::{Member, Members};
-use crate::request::{DescribedGroup, DescribedMember, GroupState, JoinReply, SyncReply};
+use crate::request::{DescribedGroup, DescribedMember, GroupState, JoinReply, Refuse, SyncReply};
 use crate::subscription;
 
 /// Names a parked request; the driver chooses it and waits for its answer.
@@ -53,9 +53,8 @@ pub enum Answer {
     Sync(SyncReply),
 }
 
-impl Answer {
-    /// The same request, refused.
-    pub fn refuse(&mut self, error: GroupError) {
+impl Refuse for Answer {
+    fn refuse(&mut self, error: GroupError) {
         match self {
             Answer::Join(reply) => *reply = JoinReply::refused(std::mem::take(&mut reply.member_id), error),
             Answer::Sync(reply) => *reply = SyncReply::refused(error),

@@ -42,6 +42,8 @@ impl Group {
                     continue;
                 }
                 let commit_timestamp = cx.now.unix_ms;
+                // A record with an expiry of its own has no room for the epoch (nor do the requests that ask for one).
+                let leader_epoch = if expire_timestamp.is_some() { -1 } else { leader_epoch };
                 let value = CommittedOffset { offset, leader_epoch, metadata, commit_timestamp, expire_timestamp };
                 cx.effects.records.push(self.offset_record(&topic, partition, Some(value)));
                 results.push((partition, None));

@@ -46,7 +46,7 @@ impl Group {
                 self.rename_member(cx, &old, member.member_id.clone());
             }
             match self.members.get_mut(&member.member_id) {
-                Some(known) => known.assignment = member.assignment.clone(),
+                Some(known) => known.adopt(member, protocol),
                 None => {
                     self.members.add(Member::stored(member, protocol, cx.now.tick));
                 }

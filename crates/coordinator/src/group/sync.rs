@@ -90,10 +90,11 @@ impl Group {
 
     /// Stops waiting for syncs once all are in.
     pub(super) fn end_patience(&mut self) {
-        if !self.members.iter().any(|member| member.owes_sync) {
-            if let Phase::Stable { deadline } = &mut self.phase {
-                *deadline = None;
-            }
+        let all_in = !self.members.iter().any(|member| member.owes_sync);
+        if let Phase::Stable { deadline } = &mut self.phase
+            && all_in
+        {
+            *deadline = None;
         }
     }
 }

@@ -26,7 +26,7 @@ const CLASSES: usize = 9;
 /// Blocks above this are not kept.
 const KEPT_MAX: usize = PAGE << (CLASSES - 1);
 
-/// A run of zeroed-once memory. Freed when dropped, wherever that is.
+/// A run of whole pages, zero at first. Freed when dropped, wherever that is.
 pub(crate) struct Block {
     start: NonNull<u8>,
     capacity: usize,
@@ -41,6 +41,9 @@ unsafe impl Sync for Block {}
 
 impl Block {
     fn new(capacity: usize) -> Block {
+        if capacity > KEPT_MAX {
+            return Block::map(capacity);
+        }
         let layout = Block::layout(capacity);
         // SAFETY: the layout's size is not zero (`DmaBuf::new` rounds up to at least one page).
         #[allow(unsafe_code, reason = "see SAFETY")]
@@ -51,6 +54,25 @@ impl Block {
         }
     }
 
+    /// Large blocks are mapped: the system zeroes their pages when they are touched, so that a frame which declares much
+    /// and sends little costs little.
+    fn map(capacity: usize) -> Block {
+        // SAFETY: a new private mapping at an address of the kernel's choice; it overlaps nothing.
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        let start = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                capacity,
+                rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+                rustix::mm::MapFlags::PRIVATE,
+            )
+        };
+        match start.ok().and_then(|start| NonNull::new(start.cast())) {
+            Some(start) => Block { start, capacity },
+            None => handle_alloc_error(Block::layout(capacity)),
+        }
+    }
+
     fn layout(capacity: usize) -> Layout {
         Layout::from_size_align(capacity, PAGE).expect("a buffer is smaller than the address space")
     }
@@ -58,10 +80,16 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this very layout, freed once.
+        // SAFETY: made in `new`, by `map` above `KEPT_MAX` and else with this very layout; freed once; nobody else has
+        // the address.
         #[allow(unsafe_code, reason = "see SAFETY")]
         unsafe {
-            dealloc(self.start.as_ptr(), Block::layout(self.capacity));
+            if self.capacity > KEPT_MAX {
+                // Unmapping one's own whole mapping does not fail.
+                _ = rustix::mm::munmap(self.start.as_ptr().cast(), self.capacity);
+            } else {
+                dealloc(self.start.as_ptr(), Block::layout(self.capacity));
+            }
         }
     }
 }

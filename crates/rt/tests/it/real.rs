@@ -194,3 +194,8 @@ fn a_file_is_written_read_and_flushed() {
         });
     }
 }
+
+#[test]
+fn ten_thousand_parked_fetches_are_woken_by_one_produce() {
+    on_machine(|| super::park_and_wake(10_000));
+}

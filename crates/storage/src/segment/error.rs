@@ -1,7 +1,7 @@
 //! What can go wrong with the files of a log.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -63,6 +63,17 @@ pub enum SegmentError {
 }
 
 impl SegmentError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SegmentError {
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SegmentError::Full { path: path.into() },
+            _ => SegmentError::Io { doing, path: path.into(), source },
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, position: u64, what: impl Into<String>) -> SegmentError {
+        SegmentError::Corrupt { path: path.into(), position, what: what.into() }
+    }
+
     /// Whether waiting for space helps.
     pub fn is_full(&self) -> bool {
         matches!(self, SegmentError::Full { .. })

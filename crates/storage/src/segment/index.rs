@@ -8,8 +8,9 @@ use ailurus_model::{Index, Offset};
 
 use super::frame::FrameHeader;
 
-/// Rows in memory and in a sidecar. 4,096 rows of 32 bytes find their place in 1 GiB within 256 KiB.
-pub const INDEX_ROWS_MAX: usize = 4096;
+/// Rows in memory and in a sidecar. They are 32 KiB at most, for every log of the shard at once, and find a place in a
+/// segment of 1 GiB within 2 MiB: one or two reads.
+pub const INDEX_ROWS_MAX: usize = 1024;
 /// Rows of the growing segment that a checkpoint carries: enough to find the neighbourhood after a restart, few enough
 /// to be written for a thousand partitions at each recycling of a journal file. Readers learn the rest again.
 pub const CHECKPOINT_ROWS_MAX: usize = 32;
@@ -23,7 +24,7 @@ pub struct IndexRow {
     pub offset: Offset,
     /// Index of the frame.
     pub index: Index,
-    /// Largest timestamp of all records of the segment before this frame; -1 if there is none.
+    /// No record of the segment before this frame has a later timestamp; -1 if there is none.
     pub time_before: i64,
     /// Where the frame begins in the file.
     pub position: u64,
@@ -127,6 +128,11 @@ impl SparseIndex {
     /// The last row before which no record has a timestamp of `time` or later.
     pub fn by_time(&self, time: i64) -> Option<&IndexRow> {
         self.rows[..self.rows.partition_point(|row| row.time_before < time)].last()
+    }
+
+    /// No record before `position` has a later timestamp than this, says the next row.
+    pub fn time_bound(&self, position: u64) -> Option<i64> {
+        self.rows.get(self.rows.partition_point(|row| row.position < position)).map(|row| row.time_before)
     }
 
     /// Forgets the rows at and behind `position`.

@@ -16,10 +16,14 @@
 //! - [`position`]: places between entries.
 //! - [`frame`], [`header`], [`name`]: the bytes of an entry, the head of a file, what files are called.
 //! - [`index`], [`summary`], [`checkpoint`]: finding a place; what is known of a segment; what a restart needs.
-//! - [`cache`]: batches shared by the readers of a shard.
+//! - [`cache`], [`lru`], `shard`: what all logs of a shard share.
+//! - `set`: the segments of one log, flushing; `open`: after a restart.
+//! - `blocks`, `append`: writing; `walker`, `read`, `time`: reading; `truncate`: cutting at either end.
 //! - [`retention`], [`compaction`]: what may go.
 //! - [`error`]: what can go wrong.
 
+mod append;
+mod blocks;
 pub mod cache;
 pub mod checkpoint;
 pub mod compaction;
@@ -27,13 +31,29 @@ pub mod error;
 pub mod frame;
 pub mod header;
 pub mod index;
+pub mod lru;
 pub mod name;
+mod open;
 pub mod position;
+mod read;
 pub mod retention;
+mod set;
+mod shard;
 pub mod summary;
+mod time;
+mod truncate;
+mod walker;
 
 pub use cache::{BatchCache, CacheStats, CachedBatch};
 pub use checkpoint::SegmentCheckpoint;
 pub use error::SegmentError;
 pub use frame::{Body, Frame};
+pub use open::OpenAt;
 pub use position::Position;
+pub use read::SegmentRead;
+pub use set::{PendingFlush, SegmentSet};
+pub use shard::{BLOCK, SegmentLimits, SegmentShard};
+pub use time::TimeFound;
+
+#[cfg(test)]
+mod tests;

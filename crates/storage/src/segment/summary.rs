@@ -33,7 +33,7 @@ pub struct Summary {
     pub end: Position,
     /// Bytes from the start of the file to the end of the last frame.
     pub bytes: u64,
-    /// Largest timestamp of its records; -1 if there is none.
+    /// No record has a later timestamp, and after appends alone one has this one; -1 if there is none.
     pub max_timestamp: i64,
     /// See [`FileHeader::created_ms`].
     pub created_ms: i64,

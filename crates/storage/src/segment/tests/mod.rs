@@ -1,0 +1,4 @@
+//! The segments of a log against a model, under random operations with tiny limits, on a simulated disk that forgets.
+
+mod model;
+mod random;

@@ -1,2 +1,65 @@
-//! (being built)
-fn main() {}
+//! The `ailurus` binary: the broker, and the command line for people.
+//!
+//! It decides nothing about data: it reads settings and flags, boots the crates below in order, and shows what a
+//! [`ailurus_client::Client`] brings. Every verb family is one module whose reports are pure functions from what was
+//! found to text and JSON.
+//!
+//! What always holds: reports go to standard output, everything else to standard error; a failure is a sentence with a
+//! hint and an exit code of its class ([`fault`]); tables have rules and bars move only on a terminal.
+//!
+//! Reading order: [`cli`] (what can be said), [`fault`], [`report`], [`session`] (what every verb has); [`units`],
+//! [`position`], [`template`], [`message`], [`resolve`] (the words of the verbs); the verbs [`topic`], [`group`],
+//! [`produce`], [`consume`], [`cluster`], [`config`], [`doctor`].
+
+mod cli;
+mod cluster;
+mod config;
+mod consume;
+mod doctor;
+mod fault;
+mod group;
+mod message;
+mod position;
+mod produce;
+mod report;
+mod resolve;
+mod session;
+mod template;
+mod topic;
+mod units;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    log_to_stderr(global.verbose);
+    match command {
+        Command::Doctor(doctor) => doctor::run(&global, doctor),
+        Command::Topic(verb) => session::run(global, async move |session| verb.run(&session).await),
+        Command::Group(verb) => session::run(global, async move |session| verb.run(&session).await),
+        Command::Produce(verb) => session::run(global, async move |session| verb.run(&session).await),
+        Command::Consume(verb) => session::run(global, async move |session| verb.run(&session).await),
+        Command::Cluster(verb) => session::run(global, async move |session| verb.run(&session).await),
+        Command::Config(verb) => session::run(global, async move |session| verb.run(&session).await),
+    }
+}
+
+/// A verb logs only what goes wrong. `AILURUS_LOG` overrides it.
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::builder().with_default_directive(level.parse().expect("a level is a directive"));
+    let filter = filter.with_env_var("AILURUS_LOG").from_env_lossy();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+}

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import typing
 
-from . import tools
+from . import librdkafka, tools
 from .brokers import Broker
 
 SUITE_SECONDS = 240
@@ -43,11 +43,64 @@ class PythonSuite(Suite):
         tools.run(out, tools.python(out), "-u", program, self.name, broker.address, timeout=SUITE_SECONDS)
 
 
+class NodeSuite(Suite):
+    """kafkajs: compat/kafkajs/suite.js."""
+
+    def prepare(self, out: typing.TextIO) -> None:
+        tools.need_program(out, "npm", "npm")
+        tools.npm(out, tools.COMPAT / "kafkajs", tools.CACHE / "kafkajs")
+
+    def run(self, broker: Broker, options: argparse.Namespace, out: typing.TextIO) -> None:
+        modules = str(tools.CACHE / "kafkajs" / "node_modules")
+        program = tools.COMPAT / "kafkajs" / "suite.js"
+        tools.run(out, "node", program, broker.address, timeout=SUITE_SECONDS, NODE_PATH=modules)
+
+
+class JavaSuite(Suite):
+    """The Java client: compat/java/Suite.java, started from its source."""
+
+    def prepare(self, out: typing.TextIO) -> None:
+        tools.need_program(out, "javac", "openjdk-17-jdk-headless")
+        tools.maven(out, tools.COMPAT / "java", tools.CACHE / "java")
+
+    def run(self, broker: Broker, options: argparse.Namespace, out: typing.TextIO) -> None:
+        source = tools.COMPAT / "java" / "Suite.java"
+        flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        classes = ["-cp", f"{tools.CACHE / 'java'}/*", f"-Dsuite.source={source}"]
+        tools.run(out, "java", *flags, *classes, source, broker.address, timeout=SUITE_SECONDS)
+
+
+class LibrdkafkaSuite(Suite):
+    """librdkafka's own tests."""
+
+    passed = 0
+
+    def prepare(self, out: typing.TextIO) -> None:
+        tools.maven(out, tools.COMPAT / "java", tools.CACHE / "java")
+        librdkafka.build(out)
+
+    def run(self, broker: Broker, options: argparse.Namespace, out: typing.TextIO) -> None:
+        scripts = librdkafka.kafka_scripts(tools.CACHE / "java")
+        only = options.only.split(",") if options.only else []
+        self.passed = librdkafka.run(broker.address, scripts, only, out)["passed"]
+
+    def remark(self) -> str:
+        return f", {self.passed} tests passed (target/compat/librdkafka.md)"
+
+
 def _all() -> list[Suite]:
     return [
         PythonSuite("confluent", "confluent-kafka for Python (librdkafka)"),
         PythonSuite("kafka-python", "kafka-python"),
         PythonSuite("aiokafka", "aiokafka"),
+        NodeSuite("kafkajs", "kafkajs"),
+        JavaSuite("java", "the Java client 4.x, its Admin and its console producer and consumer"),
+        LibrdkafkaSuite(
+            "librdkafka",
+            "librdkafka's own test-runner",
+            # Some tests count rebalances and start their consumers one after the other.
+            {"num.partitions": "4", "group.initial.rebalance.delay.ms": "500"},
+        ),
     ]
 
 

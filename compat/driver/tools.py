@@ -93,6 +93,19 @@ def maven(out: typing.TextIO, project: pathlib.Path, into: pathlib.Path) -> None
     once(out, into, pom.read_text(), lambda: run(out, "mvn", "-q", "-B", "-f", pom, goal, *options))
 
 
+def npm(out: typing.TextIO, project: pathlib.Path, into: pathlib.Path) -> None:
+    """The modules that a package.json names. Their install scripts are not run: what is needed comes ready made."""
+    manifest = (project / "package.json").read_text()
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]
+
+    def install() -> None:
+        into.mkdir(parents=True)
+        (into / "package.json").write_text(manifest)
+        run(out, "npm", "install", *options, cwd=into)
+
+    once(out, into, manifest, install)
+
+
 def once(out: typing.TextIO, folder: pathlib.Path, inputs: str, make: typing.Callable[[], object]) -> None:
     """Makes a folder anew when its inputs changed or the last attempt did not end well."""
     stamp = folder.with_name(folder.name + ".stamp")

@@ -38,7 +38,7 @@ class Client(base.Client):
 
     @_now
     async def create_topic(self, name, partitions):
-        answer = await self._with_admin(lambda admin: admin.create_topics([NewTopic(name, partitions, 1)]))
+        answer = await self._with_admin(lambda admin: admin.create_topics([NewTopic(name, partitions, 1, topic_configs=base.KEEP)]))
         code = answer.topic_errors[0][1]
         if code == TopicAlreadyExistsError.errno:
             raise base.TopicExists

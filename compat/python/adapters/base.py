@@ -9,6 +9,9 @@ from records import Record
 #: How long anything may take before it counts as hanging.
 PATIENCE = 60
 
+#: Configs of the topics.
+KEEP = {"retention.ms": "-1"}
+
 
 class TopicExists(Exception):
     """The broker said that there is such a topic."""
@@ -21,6 +24,7 @@ class Client:
         self.bootstrap = bootstrap
 
     def create_topic(self, name: str, partitions: int) -> None:
+        """With `KEEP`: the records are dated, and without it the broker would be right to delete them as too old."""
         raise NotImplementedError
 
     def topics(self) -> dict[str, int]:

@@ -28,7 +28,7 @@ class Client(base.Client):
 
     def create_topic(self, name, partitions):
         try:
-            self.admin.create_topics([NewTopic(name, partitions, 1)])[name].result(base.PATIENCE)
+            self.admin.create_topics([NewTopic(name, partitions, 1, config=base.KEEP)])[name].result(base.PATIENCE)
         except KafkaException as failure:
             if failure.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 raise base.TopicExists from failure

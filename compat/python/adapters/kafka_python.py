@@ -26,7 +26,7 @@ class Client(base.Client):
 
     def create_topic(self, name, partitions):
         try:
-            self.admin.create_topics([NewTopic(name, partitions, 1)])
+            self.admin.create_topics([NewTopic(name, partitions, 1, topic_configs=base.KEEP)])
         except TopicAlreadyExistsError as failure:
             raise base.TopicExists from failure
 

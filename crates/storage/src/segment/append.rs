@@ -9,7 +9,7 @@ use ailurus_rt::{File, IoClass, fs};
 use super::SegmentError;
 use super::blocks::BlockWriter;
 use super::cache::CachedBatch;
-use super::compaction::plan::roll_bytes;
+use super::compaction::plan::{COMPACT_ROLL_BYTES_MIN, roll_bytes};
 use super::frame::{Body, Frame, FrameHeader, Seal};
 use super::header::{FILE_HEADER_LEN, FileHeader};
 use super::name::SegmentName;
@@ -59,8 +59,11 @@ impl SegmentSet {
         Ok(count)
     }
 
-    /// Closes the growing segment if it has become too old although nothing is appended: by `segment.ms`, or by
-    /// `max.compaction.lag.ms` so that compaction can reach it.
+    /// Closes the growing segment if it is due although nothing is appended: older than `segment.ms`, or on a compacted log
+    /// older than `max.compaction.lag.ms` or large against what compaction left of the rest.
+    ///
+    /// # Errors
+    /// [`SegmentError::Io`] takes the log offline.
     pub async fn roll_if_due(&self, now_ms: i64) -> Result<(), SegmentError> {
         let lock = self.lock().await?;
         if self.state.borrow().is_overdue(now_ms) {
@@ -250,8 +253,9 @@ impl State {
     fn is_overdue(&self, now_ms: i64) -> bool {
         self.growing.as_ref().is_some_and(|growing| {
             let age = now_ms.saturating_sub(growing.summary.created_ms);
-            let lagging = self.config.compact && age > self.config.max_compaction_lag_ms;
-            growing.has_records() && (age >= self.config.segment_ms || lagging)
+            let large = growing.summary.bytes > COMPACT_ROLL_BYTES_MIN.max(self.clean_bytes / 2);
+            let dirty = self.config.compact && (large || age > self.config.max_compaction_lag_ms);
+            growing.has_records() && (age >= self.config.segment_ms || dirty)
         })
     }
 

@@ -46,6 +46,7 @@ mod walker;
 
 pub use cache::{BatchCache, CacheStats, CachedBatch};
 pub use checkpoint::SegmentCheckpoint;
+pub use compaction::CompactionReport;
 pub use error::SegmentError;
 pub use frame::{Body, Frame};
 pub use open::OpenAt;

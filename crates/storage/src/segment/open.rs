@@ -53,6 +53,7 @@ impl SegmentSet {
             end: start,
             flushed: start,
             settled: at.checkpoint.map_or(Offset(0), settled),
+            clean_bytes: 0,
             generation: 0,
             names_unflushed: false,
             dir_unflushed: false,
@@ -97,7 +98,7 @@ impl SegmentSet {
         let entries = self.names().await?;
         for (name, _) in &entries {
             match FileName::parse(name) {
-                FileName::Merged(merged, end) => self.put_in_place(merged, end, &entries).await?,
+                FileName::Merged(merged, end) => self.finish_merge(merged, end, &entries).await?,
                 FileName::Temporary => self.remove_file(name).await?,
                 FileName::Log(_) | FileName::Index(_) | FileName::Foreign => {}
             }
@@ -105,7 +106,7 @@ impl SegmentSet {
         Ok(())
     }
 
-    async fn put_in_place(
+    async fn finish_merge(
         &self,
         merged: SegmentName,
         end: Offset,
@@ -120,6 +121,8 @@ impl SegmentSet {
                 self.remove_file(name).await?;
             }
         }
+        // The last name that tells of the range may only go when no old file can come back.
+        self.sync_dir().await?;
         let (from, to) = (self.path_of(&merged.merged(end)), self.path_of(&merged.log()));
         fs::rename(&from, &to).await.map_err(SegmentError::io("rename", &from))?;
         self.sync_dir().await

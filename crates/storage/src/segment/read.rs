@@ -326,7 +326,12 @@ impl SegmentSet {
         })
     }
 
-    async fn closed_source(&self, segment: &Rc<Segment>, end: Offset, seek: Seek) -> Result<Source, SegmentError> {
+    pub(crate) async fn closed_source(
+        &self,
+        segment: &Rc<Segment>,
+        end: Offset,
+        seek: Seek,
+    ) -> Result<Source, SegmentError> {
         let (summary, index) = self.load(segment).await?;
         Ok(Source {
             id: segment.id,

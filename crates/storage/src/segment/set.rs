@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) flushed: Position,
     /// Everything below is in segments that the last durable checkpoint calls closed.
     pub(crate) settled: Offset,
+    /// Bytes of compacted segments after the last compaction; 0 if there was none since the log was opened.
+    pub(crate) clean_bytes: u64,
     /// Counts cuts and replacements: what a reader knew before is void.
     pub(crate) generation: u64,
     /// Names were added since the directory was flushed.

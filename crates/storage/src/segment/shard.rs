@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use ailurus_base::sync::Semaphore;
 use ailurus_rt::{File, OpenOptions};
 
 use super::cache::{BatchCache, CacheStats};
@@ -71,6 +72,8 @@ pub struct SegmentShard {
     pub(crate) limits: SegmentLimits,
     pub(crate) cache: RefCell<BatchCache>,
     pub(crate) indexes: RefCell<Lru<Rc<SparseIndex>>>,
+    /// One compaction at a time: its key map is the bound on memory.
+    pub(crate) compaction: Rc<Semaphore>,
     handles: RefCell<Lru<File>>,
     next_id: Cell<u64>,
 }
@@ -87,6 +90,7 @@ impl SegmentShard {
             cache: RefCell::new(BatchCache::new(limits.cache_bytes)),
             indexes: RefCell::new(Lru::new(limits.index_bytes)),
             handles: RefCell::new(Lru::new(limits.handles_max as u64)),
+            compaction: Semaphore::new(1),
             next_id: Cell::new(0),
             limits,
         })
@@ -120,6 +124,16 @@ impl SegmentShard {
     /// Makes the file of the segment `id`; whatever was at `path` before is gone.
     pub(crate) async fn create(&self, id: u64, path: &Path) -> io::Result<File> {
         self.open(id, path, OpenOptions { create: true, truncate: true, write: true, ..self.options() }).await
+    }
+
+    /// Makes a file that is not a segment yet; [`SegmentShard::keep`] lists it once it is.
+    pub(crate) async fn create_unlisted(&self, path: &Path) -> io::Result<File> {
+        File::open(path, OpenOptions { create: true, truncate: true, write: true, ..self.options() }).await
+    }
+
+    /// The open file of the segment `id`.
+    pub(crate) fn keep(&self, id: u64, file: File) {
+        self.handles.borrow_mut().put(id, file, 1);
     }
 
     async fn open(&self, id: u64, path: &Path, options: OpenOptions) -> io::Result<File> {

@@ -89,9 +89,10 @@ pub const COMPACT_ROLL_BYTES_MIN: u64 = 64 << 10;
 
 /// The size at which the growing segment is closed, given the bytes of all closed ones.
 ///
-/// Only closed segments are compacted, so in a compacted log the growing one must stay small against what it would
-/// shrink to: with a dirty ratio of 0.5, clean + dirty + growing stay within 1 + 1 + 0.5 times the live data, however
-/// large `segment.bytes` is. Readers that load the whole log (a coordinator) depend on that.
+/// Only closed segments are compacted, so in a compacted log the growing one must stay small against what the rest shrinks
+/// to: with a dirty ratio of 0.5, clean + dirty + growing stay within 1 + 1 + 0.5 times the live data, however large
+/// `segment.bytes` is. Readers that load the whole log (a coordinator) depend on that. While compaction lags behind, the
+/// segments become larger rather than many; [`crate::segment::SegmentSet::roll_if_due`] catches up.
 pub fn roll_bytes(config: &LogConfig, closed_bytes: u64) -> u64 {
     match config.compact {
         true => config.segment_bytes.min(COMPACT_ROLL_BYTES_MIN.max(closed_bytes / 4)),

@@ -1,2 +1,425 @@
-//! The shard journal.
+//! The journal of a shard: everything that its logs append becomes durable here, together.
+//!
+//! One commit at a time: gather, write, flush. While a commit is written and flushed the next one gathers, so the number
+//! of flushes follows the disk's speed and never the number of partitions.
+//!
+//! What always holds:
+//! - Commits are numbered without gaps, and commit n+1 is written only after commit n was flushed. So at most one commit
+//!   is in doubt after a crash, and a readable later commit proves that an unreadable one is damage, not a torn tail.
+//! - A write or flush that fails ends the process: what the disk holds then is unknown, and asking again would lie.
+//! - A file is used again only after a flushed commit has said that it is no longer needed.
+//!
+//! In reading order: [`format`] the bytes; [`gather`] a commit in the making; [`ring`] the files; [`scan`] reading back.
+
 pub(crate) mod format;
+pub(crate) mod gather;
+pub(crate) mod ring;
+pub(crate) mod scan;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ailurus_base::sync::{Notify, Watch};
+use ailurus_rt::{self as rt, DmaBuf, File, IoClass, OpenOptions};
+
+use crate::config::StorageConfig;
+use crate::{Log, StorageError};
+use format::{BLOCK, EntryHead, FileHead};
+use gather::{Gathering, Mark, Sealed};
+use ring::{JournalFile, Ring};
+
+/// How long a journal without room waits before it asks the disk for space again.
+const SPACE_RETRY: Duration = Duration::from_millis(100);
+/// Bytes of zeros written at a time while a file is prepared.
+const PREPARE_BYTES: usize = 256 << 10;
+
+/// Counts of one journal since start.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct JournalStats {
+    /// Commits written.
+    pub commits: u64,
+    /// Flushes of journal files for commits.
+    pub flushes: u64,
+    /// Entries written.
+    pub entries: u64,
+    /// Bytes written, whole blocks.
+    pub bytes: u64,
+    /// Files that became free for another use.
+    pub recycled: u64,
+    /// Bytes of all journal files now.
+    pub file_bytes: u64,
+    /// Files that hold part of the journal now.
+    pub live_files: u64,
+}
+
+/// See the module's head.
+pub(crate) struct Journal {
+    config: Rc<StorageConfig>,
+    dir: PathBuf,
+    salt: u64,
+    gathering: RefCell<VecDeque<Gathering>>,
+    next_number: Cell<u64>,
+    flushed: Watch<u64>,
+    ring: RefCell<Ring>,
+    /// Something was appended, or the journal is to end.
+    appended: Notify,
+    /// A file became the head, was retired or became spare.
+    turned: Notify,
+    closing: Cell<bool>,
+    out_of_space: Cell<bool>,
+    stats: Cell<JournalStats>,
+}
+
+impl Journal {
+    /// A journal that goes on behind commit `last` in the files of `ring`.
+    pub(crate) fn new(config: Rc<StorageConfig>, dir: PathBuf, salt: u64, ring: Ring, last: u64) -> Rc<Self> {
+        Rc::new(Journal {
+            config,
+            dir,
+            salt,
+            gathering: RefCell::default(),
+            next_number: Cell::new(last + 1),
+            flushed: Watch::new(last),
+            ring: RefCell::new(ring),
+            appended: Notify::new(),
+            turned: Notify::new(),
+            closing: Cell::new(false),
+            out_of_space: Cell::new(false),
+            stats: Cell::default(),
+        })
+    }
+
+    /// Puts an entry of `log` into the next commit.
+    pub(crate) fn append(&self, log: &Rc<Log>, head: &EntryHead, payload: &[&[u8]], mark: Mark) {
+        assert!(!self.closing.get(), "nothing is appended to a journal that ends");
+        let mut queue = self.gathering.borrow_mut();
+        let full = queue.back().is_none_or(|commit| {
+            commit.length() > 0 && commit.length() + u64::from(head.len) > self.config.commit_bytes_max
+        });
+        if full {
+            let number = self.next_number.get();
+            self.next_number.set(number + 1);
+            queue.push_back(Gathering::new(number, self.salt));
+        }
+        let commit = queue.back_mut().expect("there is one now");
+        commit.push(head, payload);
+        let slot = log.commit_slot.get().filter(|(number, _)| *number == commit.number).map(|(_, slot)| slot);
+        let slot = commit.mark(log, slot, mark);
+        log.commit_slot.set(Some((commit.number, slot)));
+        drop(queue);
+        self.count(|stats| stats.entries += 1);
+        self.appended.notify_all();
+    }
+
+    /// Returns when everything appended before the call is flushed.
+    pub(crate) async fn settled(&self) {
+        let last = self.next_number.get() - 1;
+        self.flushed.until(|flushed| flushed >= last).await;
+    }
+
+    /// Counts since start, and the state of the files.
+    pub(crate) fn stats(&self) -> JournalStats {
+        let ring = self.ring.borrow();
+        JournalStats { file_bytes: ring.bytes(), live_files: ring.live.len() as u64, ..self.stats.get() }
+    }
+
+    /// True while the disk has no room for a file that the journal needs.
+    pub(crate) fn out_of_space(&self) -> bool {
+        self.out_of_space.get()
+    }
+
+    /// The oldest file's generation, if it has to make way: files are at their limit and none is spare.
+    pub(crate) fn wants_room(&self) -> Option<u64> {
+        let ring = self.ring.borrow();
+        let crowded = ring.spares.is_empty() && ring.bytes() + self.config.journal_file_bytes > self.config.journal_bytes_max;
+        (crowded && ring.live.len() > 1).then(|| ring.oldest())
+    }
+
+    /// Nothing in the files before `generation` is needed any more: the next commit says so, then they are free.
+    pub(crate) fn retire_before(&self, generation: u64) {
+        let mut ring = self.ring.borrow_mut();
+        // Commits that gather now are sealed later, so the first of them, or the next one, carries the news.
+        let carrier = self.gathering.borrow().front().map_or(self.next_number.get(), |commit| commit.number);
+        while ring.live.len() > 1 && ring.oldest() < generation {
+            ring.retire_oldest(carrier);
+        }
+    }
+
+    /// Rung when files turn over.
+    pub(crate) fn turned(&self) -> &Notify {
+        &self.turned
+    }
+
+    /// Writes an empty commit: makes what `retire_before` said durable when nothing else is appended.
+    pub(crate) fn nudge(&self) {
+        let mut queue = self.gathering.borrow_mut();
+        if queue.is_empty() && !self.closing.get() {
+            let number = self.next_number.get();
+            self.next_number.set(number + 1);
+            queue.push_back(Gathering::new(number, self.salt));
+            drop(queue);
+            self.appended.notify_all();
+        }
+    }
+
+    /// Takes no more entries, commits what is there and then the mark of a clean shutdown. [`Journal::run`] returns then.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.appended.notify_all();
+    }
+
+    /// Commits until closed. One task per journal.
+    pub(crate) async fn run(self: Rc<Self>) {
+        loop {
+            self.appended.until(|| (!self.gathering.borrow().is_empty() || self.closing.get()).then_some(())).await;
+            // All that is runnable now still gets into this commit.
+            rt::yield_now().await;
+            while let Some(commit) = self.take() {
+                self.commit(commit, false).await;
+            }
+            if self.closing.get() {
+                let number = self.next_number.get();
+                self.next_number.set(number + 1);
+                self.commit(Gathering::new(number, self.salt), true).await;
+                return;
+            }
+        }
+    }
+
+    /// Keeps a spare file ready, as long as the limit allows one. One task per journal.
+    pub(crate) async fn prepare_spares(self: Rc<Self>) {
+        loop {
+            let turned = self.turned.notified();
+            if self.may_prepare() {
+                match self.create(self.config.journal_file_bytes, true).await {
+                    Ok(file) => {
+                        self.out_of_space.set(false);
+                        self.ring.borrow_mut().spares.push(file);
+                        self.turned.notify_all();
+                    }
+                    Err(error) => {
+                        self.out_of_space.set(is_full(&error));
+                        tracing::warn!(%error, "no spare journal file could be prepared");
+                        rt::sleep(SPACE_RETRY).await;
+                    }
+                }
+                continue;
+            }
+            turned.await;
+        }
+    }
+
+    fn may_prepare(&self) -> bool {
+        let ring = self.ring.borrow();
+        ring.spares.is_empty() && ring.bytes() + self.config.journal_file_bytes <= self.config.journal_bytes_max
+    }
+
+    fn take(&self) -> Option<Gathering> {
+        self.gathering.borrow_mut().pop_front()
+    }
+
+    async fn commit(&self, commit: Gathering, clean: bool) {
+        self.make_room(commit.number, commit.size()).await;
+        let (sealed, generation) = self.seal(commit, clean);
+        let Sealed { number, buffers, members, size } = sealed;
+        let (file, at) = self.claim(size);
+        write(&file, at, buffers).await.unwrap_or_else(|error| self.fail("write", &error));
+        for (log, mark) in &members {
+            log.on_written(mark);
+        }
+        if self.config.honest_flush {
+            file.sync_data(IoClass::Produce).await.unwrap_or_else(|error| self.fail("flush", &error));
+        }
+        self.count(|stats| {
+            stats.commits += 1;
+            stats.flushes += 1;
+            stats.bytes += size;
+        });
+        for (log, mark) in &members {
+            log.on_durable(mark, generation);
+        }
+        self.flushed.set(number);
+        self.recycle(number).await;
+    }
+
+    fn seal(&self, commit: Gathering, clean: bool) -> (Sealed, u64) {
+        let ring = self.ring.borrow();
+        let generation = ring.head().expect("there is room, so there is a head").generation;
+        (commit.seal(generation, self.flushed.get(), ring.oldest(), clean), generation)
+    }
+
+    /// The place of the next commit.
+    fn claim(&self, size: u64) -> (File, u64) {
+        let mut ring = self.ring.borrow_mut();
+        let head = ring.live.back_mut().expect("there is room, so there is a head");
+        let at = head.end;
+        head.end += size;
+        (head.inner.file.clone(), at)
+    }
+
+    /// Sees to a head with room for a commit of this size.
+    async fn make_room(&self, number: u64, size: u64) {
+        if self.ring.borrow().has_room(size) {
+            return;
+        }
+        let needed = BLOCK as u64 + size;
+        let spare = self.ring.borrow_mut().take_spare(needed);
+        let next = match spare {
+            Some(spare) => spare,
+            None => self.create_at_last(needed.max(self.config.journal_file_bytes)).await,
+        };
+        let generation = self.ring.borrow().next_generation;
+        let mut block = DmaBuf::new(BLOCK);
+        block.set_len(BLOCK);
+        FileHead { salt: self.salt, generation, first_commit: number }.encode(&mut block);
+        // Flushed together with the first commit: they lie in the same file.
+        let (written, _) = next.file.write_at(IoClass::Produce, 0, block).await;
+        written.unwrap_or_else(|error| self.fail("write", &error));
+        self.ring.borrow_mut().push_head(next, generation, BLOCK as u64);
+        self.turned.notify_all();
+    }
+
+    /// No spare was ready. A file that was not written before is slower, and better than waiting; on a full disk there
+    /// is nothing but to wait until one is recycled or space is made.
+    async fn create_at_last(&self, bytes: u64) -> JournalFile {
+        loop {
+            match self.create(bytes, false).await {
+                Ok(file) => {
+                    self.out_of_space.set(false);
+                    return file;
+                }
+                Err(error) if is_full(&error) => {
+                    self.out_of_space.set(true);
+                    rt::sleep(SPACE_RETRY).await;
+                    if let Some(spare) = self.ring.borrow_mut().take_spare(bytes) {
+                        return spare;
+                    }
+                }
+                Err(error) => self.fail("create", &error),
+            }
+        }
+    }
+
+    async fn create(&self, bytes: u64, written: bool) -> io::Result<JournalFile> {
+        let number = {
+            let mut ring = self.ring.borrow_mut();
+            ring.next_file += 1;
+            ring.next_file - 1
+        };
+        create_file(&self.dir, number, bytes, written, self.config.direct_io).await
+    }
+
+    /// Files whose retirement is durable wait for their next use, or go if they are of an unusual size or too many.
+    async fn recycle(&self, flushed: u64) {
+        let free = self.ring.borrow_mut().take_free(flushed);
+        for file in free {
+            self.count(|stats| stats.recycled += 1);
+            let keep = file.bytes == self.config.journal_file_bytes
+                && self.ring.borrow().spares.is_empty()
+                && self.ring.borrow().bytes() + file.bytes <= self.config.journal_bytes_max;
+            if keep {
+                self.ring.borrow_mut().spares.push(file);
+            } else if let Err(error) = rt::fs::remove_file(&file.path).await {
+                // It will be found as a file of a generation that is not needed, and be used again.
+                tracing::warn!(%error, path = %file.path.display(), "a journal file could not be removed");
+            }
+            self.turned.notify_all();
+        }
+    }
+
+    fn fail(&self, doing: &str, error: &io::Error) -> ! {
+        disk_failed(doing, &self.dir, error)
+    }
+
+    fn count(&self, change: impl FnOnce(&mut JournalStats)) {
+        let mut stats = self.stats.get();
+        change(&mut stats);
+        self.stats.set(stats);
+    }
+}
+
+/// Ends the process: what the journal holds on disk is unknown now.
+pub(crate) fn disk_failed(doing: &str, path: &Path, error: &io::Error) -> ! {
+    rt::fatal(rt::Fatal::DiskFailed(format!("{doing} failed on the journal in {}: {error}", path.display())))
+}
+
+/// Whether the disk (or the space limit) has no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Creates a journal file. With `written` every block is written once: overwriting is several times faster later, and
+/// needs no change of metadata.
+pub(crate) async fn create_file(
+    dir: &Path,
+    number: u64,
+    bytes: u64,
+    written: bool,
+    direct: bool,
+) -> io::Result<JournalFile> {
+    let path = dir.join(file_name(number));
+    let options = OpenOptions { direct, create: true, create_new: false, write: true, truncate: true };
+    let file = File::open(&path, options).await?;
+    let bytes = bytes.next_multiple_of(BLOCK as u64);
+    let filled = match file.allocate(0, bytes).await {
+        Ok(()) if written => fill(&file, bytes).await,
+        other => other,
+    };
+    if let Err(error) = filled {
+        // Half a file is worth nothing and takes the room that others need.
+        let _ = rt::fs::remove_file(&path).await;
+        return Err(error);
+    }
+    rt::fs::sync_dir(dir).await?;
+    Ok(JournalFile { path, file, bytes })
+}
+
+async fn fill(file: &File, bytes: u64) -> io::Result<()> {
+    let mut at = 0;
+    let mut zeros = DmaBuf::new(PREPARE_BYTES);
+    while at < bytes {
+        zeros.set_len(PREPARE_BYTES.min((bytes - at) as usize));
+        let (written, buffer) = file.write_at(IoClass::Background, at, zeros).await;
+        written?;
+        zeros = buffer;
+        at += zeros.len() as u64;
+    }
+    file.sync_data(IoClass::Background).await
+}
+
+/// Writes full buffers behind each other, all at once.
+async fn write(file: &File, mut at: u64, mut buffers: Vec<DmaBuf>) -> io::Result<()> {
+    let last = buffers.pop().expect("a commit has at least one block");
+    let mut others = Vec::new();
+    for buffer in buffers {
+        let (file, place) = (file.clone(), at);
+        at += buffer.len() as u64;
+        let write = async move { file.write_at(IoClass::Produce, place, buffer).await.0 };
+        others.push(rt::spawn(rt::Group::Raft, write));
+    }
+    let written = file.write_at(IoClass::Produce, at, last).await.0;
+    for other in others {
+        other.await?;
+    }
+    written
+}
+
+/// What a journal file is called.
+pub(crate) fn file_name(number: u64) -> String {
+    format!("{number:010}.journal")
+}
+
+/// The number in a journal file's name.
+pub(crate) fn file_number(name: &str) -> Option<u64> {
+    name.strip_suffix(".journal")?.parse().ok()
+}
+
+impl From<io::Error> for StorageError {
+    fn from(source: io::Error) -> Self {
+        StorageError::Io { doing: "an operation", path: PathBuf::new(), source }
+    }
+}

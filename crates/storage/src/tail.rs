@@ -1,0 +1,201 @@
+//! The end of a log in memory: entries that are in the journal (or on their way) and not yet in segments.
+//!
+//! Chunks start small, double while the log is busy and are gone when the tail is empty. A batch lies whole in one
+//! chunk, so readers, the segment writer and the cache share it by reference.
+//!
+//! Always: entries follow each other without gaps, in indexes and in offsets.
+
+use std::collections::VecDeque;
+
+use ailurus_model::{Index, Offset, Term};
+use ailurus_record::{BatchHeader, HEADER_LEN};
+use bytes::{Bytes, BytesMut};
+
+use crate::segment::{Body, Frame};
+
+/// What an entry costs beside its bytes, for budgets: the frame, the handle, its share of the queue.
+const ENTRY_OVERHEAD: u64 = 128;
+
+/// An entry with its place in the order of the group's journal entries.
+#[derive(Clone, Debug)]
+pub(crate) struct TailEntry {
+    pub(crate) frame: Frame,
+    /// Its last index.
+    pub(crate) last: Index,
+    /// The offset behind it.
+    pub(crate) end_offset: Offset,
+    /// -1 for control entries and batches without records.
+    pub(crate) max_timestamp: i64,
+    pub(crate) sequence: u64,
+}
+
+impl TailEntry {
+    /// Its first offset.
+    pub(crate) fn offset(&self) -> Offset {
+        match &self.frame.body {
+            Body::Batch(bytes) => base_offset(bytes),
+            Body::Control { offset, .. } => *offset,
+        }
+    }
+
+    /// The batch, unless it is a control entry.
+    pub(crate) fn batch(&self) -> Option<&Bytes> {
+        match &self.frame.body {
+            Body::Batch(bytes) => Some(bytes),
+            Body::Control { .. } => None,
+        }
+    }
+
+    fn cost(&self) -> u64 {
+        self.frame.payload_len() as u64 + ENTRY_OVERHEAD
+    }
+}
+
+/// The tail of one log.
+pub(crate) struct Tail {
+    entries: VecDeque<TailEntry>,
+    chunk: BytesMut,
+    /// Size of the chunk after this one.
+    next_chunk: usize,
+    chunk_sizes: (usize, usize),
+    cost: u64,
+}
+
+impl Tail {
+    /// An empty tail whose chunks are between these sizes.
+    pub(crate) fn new(chunk_sizes: (usize, usize)) -> Self {
+        Tail { entries: VecDeque::new(), chunk: BytesMut::new(), next_chunk: chunk_sizes.0, chunk_sizes, cost: 0 }
+    }
+
+    /// Copies a batch in, with `header` written over its first bytes.
+    pub(crate) fn push_batch(&mut self, sequence: u64, term: Term, index: Index, header: &BatchHeader, bytes: &[u8]) -> Bytes {
+        self.make_room(bytes.len());
+        self.chunk.extend_from_slice(bytes);
+        header.write(&mut self.chunk[..HEADER_LEN]);
+        let bytes = self.chunk.split().freeze();
+        self.push(sequence, Frame { term, index, body: Body::Batch(bytes.clone()) }, Some(header));
+        bytes
+    }
+
+    /// Copies a control entry in.
+    pub(crate) fn push_control(&mut self, sequence: u64, term: Term, index: Index, offset: Offset, payload: &[u8]) -> Bytes {
+        self.make_room(payload.len());
+        self.chunk.extend_from_slice(payload);
+        let payload = self.chunk.split().freeze();
+        self.push(sequence, Frame { term, index, body: Body::Control { offset, payload: payload.clone() } }, None);
+        payload
+    }
+
+    /// Takes over an entry that recovery read. It follows what is there.
+    pub(crate) fn load(&mut self, sequence: u64, frame: Frame) {
+        let header = match &frame.body {
+            Body::Batch(bytes) => Some(BatchHeader::parse(bytes).expect("recovery proved the header")),
+            Body::Control { .. } => None,
+        };
+        self.push(sequence, frame, header.as_ref());
+    }
+
+    fn push(&mut self, sequence: u64, frame: Frame, header: Option<&BatchHeader>) {
+        if let Some(before) = self.entries.back() {
+            assert_eq!(before.last.next(), frame.index, "entries of a tail follow each other");
+        }
+        let (last, end_offset, max_timestamp) = match (header, &frame.body) {
+            (Some(header), _) => (
+                frame.index.plus(header.offsets_count() - 1),
+                header.next_offset(),
+                if header.records_count == 0 { -1 } else { header.max_timestamp },
+            ),
+            (None, Body::Control { offset, .. }) => (frame.index, *offset, -1),
+            (None, Body::Batch(_)) => unreachable!("a batch comes with its header"),
+        };
+        let entry = TailEntry { frame, last, end_offset, max_timestamp, sequence };
+        self.cost += entry.cost();
+        self.entries.push_back(entry);
+    }
+
+    fn make_room(&mut self, len: usize) {
+        if self.chunk.capacity() < len {
+            let size = self.next_chunk.max(len);
+            self.next_chunk = (self.next_chunk * 2).min(self.chunk_sizes.1);
+            self.chunk = BytesMut::with_capacity(size);
+        }
+    }
+
+    /// Forgets entries from `to` on.
+    pub(crate) fn truncate_suffix(&mut self, to: Index) {
+        while self.entries.back().is_some_and(|entry| entry.frame.index >= to) {
+            let entry = self.entries.pop_back().expect("there is one");
+            self.cost -= entry.cost();
+        }
+        self.rest();
+    }
+
+    /// Forgets entries that end before `to`.
+    pub(crate) fn truncate_prefix(&mut self, to: Index) {
+        while self.entries.front().is_some_and(|entry| entry.last < to) {
+            let entry = self.entries.pop_front().expect("there is one");
+            self.cost -= entry.cost();
+        }
+        self.rest();
+    }
+
+    /// An empty tail costs nothing.
+    fn rest(&mut self) {
+        if self.entries.is_empty() {
+            *self = Tail::new(self.chunk_sizes);
+        } else if self.entries.len() * 4 < self.entries.capacity() {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+    }
+
+    /// All entries, in order.
+    pub(crate) fn entries(&self) -> &VecDeque<TailEntry> {
+        &self.entries
+    }
+
+    /// Place of the first entry that ends behind `offset`; control entries at it count.
+    pub(crate) fn place_of(&self, offset: Offset) -> usize {
+        self.entries.partition_point(|entry| entry.end_offset <= offset)
+    }
+
+    /// The frames that end at `upto` or before.
+    pub(crate) fn frames_until(&self, upto: Index) -> Vec<Frame> {
+        let count = self.entries.partition_point(|entry| entry.last <= upto);
+        self.entries.iter().take(count).map(|entry| entry.frame.clone()).collect()
+    }
+
+    /// What it costs in memory, nearly.
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost
+    }
+}
+
+/// The offset in a batch's first eight bytes.
+pub(crate) fn base_offset(batch: &[u8]) -> Offset {
+    Offset(i64::from_be_bytes(batch[..8].try_into().expect("a batch is longer than its offset")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(tail: &mut Tail, at: i64, len: usize) -> Bytes {
+        tail.push_control(at as u64, Term(1), Index(at), Offset(0), &vec![at as u8; len])
+    }
+
+    #[test]
+    fn entries_share_chunks_that_grow_and_go() {
+        let mut tail = Tail::new((64, 256));
+        let bytes: Vec<Bytes> = (0..20).map(|at| push(&mut tail, at, 40)).collect();
+        assert!(bytes.iter().zip(0..).all(|(bytes, at)| bytes.iter().all(|byte| *byte == at)));
+        let adjacent = bytes.windows(2).filter(|pair| pair[0].as_ptr() as usize + 40 == pair[1].as_ptr() as usize).count();
+        assert!(adjacent > 10, "chunks hold several entries: {adjacent}");
+        tail.truncate_prefix(Index(5));
+        tail.truncate_suffix(Index(9));
+        assert_eq!(tail.entries().iter().map(|entry| entry.frame.index.0).collect::<Vec<_>>(), [5, 6, 7, 8]);
+        assert_eq!(tail.frames_until(Index(6)).len(), 2);
+        assert_eq!(tail.cost(), 4 * (48 + ENTRY_OVERHEAD));
+        tail.truncate_prefix(Index(9));
+        assert_eq!((tail.cost(), tail.chunk.capacity()), (0, 0));
+    }
+}

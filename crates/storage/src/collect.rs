@@ -70,8 +70,8 @@ pub(crate) struct Found {
     pub(crate) last: Key,
     /// The latest checkpoint, with later hard states and log starts taken in.
     pub(crate) checkpoint: Checkpoint,
-    /// Every entry from `checkpoint.drained` (or `cut`) on, in order, without gaps.
-    pub(crate) frames: Vec<Frame>,
+    /// Every entry from `checkpoint.drained` (or `cut`) on, in order, without gaps, with its sequence.
+    pub(crate) frames: Vec<(u64, Frame)>,
     /// The least index at which the suffix was cut after the checkpoint, if that is before `checkpoint.drained`: the
     /// segments must be cut there before anything else, and `frames` follow it.
     pub(crate) cut: Option<Index>,
@@ -188,16 +188,16 @@ fn replay(
     checkpoint: &Checkpoint,
     at: Key,
     steps: BTreeMap<Key, Step>,
-) -> Result<(Vec<Frame>, Option<Index>), (Key, &'static str)> {
+) -> Result<(Vec<(u64, Frame)>, Option<Index>), (Key, &'static str)> {
     // What the segments hold ends at `floor`; frames follow it without a gap.
     let mut floor = checkpoint.drained.index;
-    let mut frames: Vec<(Frame, Index)> = Vec::new();
+    let mut frames: Vec<(Key, Frame, Index)> = Vec::new();
     let mut gap: Option<(Key, Index)> = None;
     let mut cut: Option<Index> = None;
     for (key, step) in steps {
         match step {
             Step::Cut { to } => {
-                let kept = frames.partition_point(|(frame, _)| frame.index < to);
+                let kept = frames.partition_point(|(_, frame, _)| frame.index < to);
                 frames.truncate(kept);
                 gap = gap.filter(|(_, at)| *at < to);
                 if key > at {
@@ -206,18 +206,22 @@ fn replay(
                 }
             }
             Step::Append { frame, last } => {
-                let end = frames.last().map_or(floor, |(_, last)| last.next());
+                let end = frames.last().map_or(floor, |(_, _, last)| last.next());
                 if frame.index == end && gap.is_none() {
-                    frames.push((frame, last));
+                    frames.push((key, frame, last));
                 } else if gap.is_none() {
                     gap = Some((key, end));
                 }
             }
         }
     }
-    match gap {
-        Some((key, _)) => Err((key, "an entry does not follow the one before it")),
-        None => Ok((frames.into_iter().map(|(frame, _)| frame).collect(), cut)),
+    if let Some((key, _)) = gap {
+        return Err((key, "an entry does not follow the one before it"));
+    }
+    // A shard takes a log over only when it is drained.
+    match frames.iter().find(|(key, _, _)| key.0 != at.0) {
+        Some((key, _, _)) => Err((*key, "an entry of another owner than the checkpoint's is not drained")),
+        None => Ok((frames.into_iter().map(|(key, frame, _)| (key.1, frame)).collect(), cut)),
     }
 }
 
@@ -398,7 +402,7 @@ mod tests {
             let found = history.collect(&order).expect("the group lives");
             let starts_at = found.cut.unwrap_or(found.checkpoint.drained.index).0 as usize;
             prop_assert!(starts_at <= history.drained);
-            prop_assert_eq!(found.frames.iter().map(content).collect::<Vec<_>>(), &history.log[starts_at..]);
+            prop_assert_eq!(found.frames.iter().map(|(_, frame)| content(frame)).collect::<Vec<_>>(), &history.log[starts_at..]);
             prop_assert_eq!(found.checkpoint.hard_state, history.vote.unwrap_or_default());
             // The same entries, shuffled and some of them twice.
             let mut state = seed | 1;

@@ -117,6 +117,13 @@ pub struct LogConfig {
     pub internal: bool,
 }
 
+impl LogConfig {
+    /// Nothing is removed: for a log whose settings are not known yet.
+    pub fn keeping() -> Self {
+        LogConfig { delete: false, compact: false, retention_ms: None, ..LogConfig::default() }
+    }
+}
+
 impl Default for LogConfig {
     /// Kafka's defaults.
     fn default() -> Self {

@@ -85,6 +85,12 @@ impl EpochTable {
         self.row_of_offset(offset).map(|row| row.term)
     }
 
+    /// The term of the last entry that begins before `index`; `None` if no row reaches down to it.
+    pub fn term_before(&self, index: Index) -> Option<Term> {
+        let rows = self.rows.partition_point(|row| row.index < index);
+        Some(self.rows[..rows].last()?.term)
+    }
+
     /// The index at which the record with this offset stands (or would stand, at the log's end).
     pub fn index_of(&self, offset: Offset, start: LogStart) -> Index {
         match self.row_of_offset(offset) {

@@ -27,7 +27,7 @@ use ailurus_base::sync::{Notify, Watch};
 use ailurus_rt::{self as rt, DmaBuf, File, IoClass, OpenOptions};
 
 use crate::config::StorageConfig;
-use crate::{Log, StorageError};
+use crate::Log;
 use format::{BLOCK, EntryHead, FileHead};
 use gather::{Gathering, Mark, Sealed};
 use ring::{JournalFile, Ring};
@@ -344,7 +344,8 @@ impl Journal {
 
 /// Ends the process: what the journal holds on disk is unknown now.
 pub(crate) fn disk_failed(doing: &str, path: &Path, error: &io::Error) -> ! {
-    rt::fatal(rt::Fatal::DiskFailed(format!("{doing} failed on the journal in {}: {error}", path.display())))
+    tracing::error!(%error, path = %path.display(), "{doing} failed on the journal");
+    rt::fatal(rt::Fatal::DiskFailed)
 }
 
 /// Whether the disk (or the space limit) has no room.
@@ -416,10 +417,4 @@ pub(crate) fn file_name(number: u64) -> String {
 /// The number in a journal file's name.
 pub(crate) fn file_number(name: &str) -> Option<u64> {
     name.strip_suffix(".journal")?.parse().ok()
-}
-
-impl From<io::Error> for StorageError {
-    fn from(source: io::Error) -> Self {
-        StorageError::Io { doing: "an operation", path: PathBuf::new(), source }
-    }
 }

@@ -1,0 +1,252 @@
+//! The data directory: whose it is, which version wrote it, for how many shards its journals are laid out.
+//!
+//! ```text
+//! ailurus.lock                                 held while a process uses the directory
+//! ailurus.version                              "1"
+//! journal/layout                               number of shards, salt; written before the first journal file
+//! journal/<shard>/<number>.journal             see docs/formats/journal.md
+//! journal.retired/                             journals that were drained; worth nothing
+//! topics/<topic id>/<partition>-<group id>/    segments of one log; see docs/formats/segment.md
+//!     checkpoint                               only while no shard owns the log: complete, waiting to be taken over
+//! ```
+//! What always holds: a log is either in exactly one journal, or complete in its directory with a `checkpoint` file.
+//! Journals go all at once, by one rename, after every log of theirs is complete.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use ailurus_model::{GroupId, TopicIdPartition};
+use ailurus_rt as rt;
+
+use crate::checkpoint::CheckpointFile;
+use crate::collect::{Collector, Ended, Found};
+use crate::config::{LogConfig, StorageConfig};
+use crate::journal::scan::scan;
+use crate::segment::{OpenAt, Position, SegmentCheckpoint, SegmentSet, SegmentShard};
+use crate::StorageError;
+
+const VERSION: u32 = 1;
+
+/// The lock on the data directory. Held by the first shard for as long as the process lives.
+pub struct DataDir {
+    _lock: rt::fs::Lock,
+}
+
+/// What the journals are laid out for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Layout {
+    pub(crate) shards: u16,
+    pub(crate) salt: u64,
+}
+
+impl DataDir {
+    /// Takes the directory for this process and makes its journals fit `shards`: journals of another number of shards are
+    /// drained, flushed and retired. Before any shard opens its storage; on one shard. Can be repeated after a crash.
+    ///
+    /// # Errors
+    /// [`StorageError::InUse`], [`StorageError::Version`], [`StorageError::Corrupt`], or what the disk says.
+    pub async fn open(config: &StorageConfig, shards: u16) -> Result<DataDir, StorageError> {
+        let dir = &config.dir;
+        rt::fs::create_dir_all(dir).await.map_err(StorageError::io("a creation", dir))?;
+        let lock = rt::fs::lock(&dir.join("ailurus.lock")).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => StorageError::InUse(dir.clone()),
+            _ => StorageError::io("a lock", dir)(error),
+        })?;
+        check_version(dir).await?;
+        remove_dir(&dir.join("journal.retired")).await?;
+        match read_layout(dir).await? {
+            Some(layout) if layout.shards == shards => {}
+            Some(layout) => {
+                retire(config, layout).await?;
+                lay_out(dir, shards).await?;
+            }
+            None => lay_out(dir, shards).await?,
+        }
+        sweep_topics(dir).await?;
+        Ok(DataDir { _lock: lock })
+    }
+}
+
+async fn check_version(dir: &Path) -> Result<(), StorageError> {
+    let path = dir.join("ailurus.version");
+    if !exists(&path).await? {
+        let mark = format!("{VERSION}\n");
+        return rt::fs::write_durably(&path, mark.as_bytes()).await.map_err(StorageError::io("a write", &path));
+    }
+    let found = rt::fs::read(&path).await.map_err(StorageError::io("a read", &path))?;
+    let found = String::from_utf8_lossy(&found).trim().to_owned();
+    match found.parse() {
+        Ok(VERSION) => Ok(()),
+        _ => Err(StorageError::Version { path, found, expected: VERSION }),
+    }
+}
+
+fn layout_path(dir: &Path) -> PathBuf {
+    dir.join("journal").join("layout")
+}
+
+/// The directory of one shard's journal.
+pub(crate) fn journal_dir(dir: &Path, shard: u16) -> PathBuf {
+    dir.join("journal").join(shard.to_string())
+}
+
+/// The directory of one log.
+pub(crate) fn log_dir(dir: &Path, topic: TopicIdPartition, group: GroupId) -> PathBuf {
+    dir.join("topics").join(topic.topic.to_string()).join(format!("{}-{group}", topic.partition))
+}
+
+/// What the journals are laid out for; `None` in a new directory.
+pub(crate) async fn read_layout(dir: &Path) -> Result<Option<Layout>, StorageError> {
+    let path = layout_path(dir);
+    if !exists(&path).await? {
+        return Ok(None);
+    }
+    let bytes = rt::fs::read(&path).await.map_err(StorageError::io("a read", &path))?;
+    let layout = String::from_utf8(bytes).ok().and_then(|text| parse_layout(&text));
+    layout.map(Some).ok_or_else(|| StorageError::corrupt(&path, "expected the lines `shards N` and `salt HEX`"))
+}
+
+fn parse_layout(text: &str) -> Option<Layout> {
+    let mut lines = text.lines();
+    let shards = lines.next()?.strip_prefix("shards ")?.parse().ok()?;
+    let salt = u64::from_str_radix(lines.next()?.strip_prefix("salt ")?, 16).ok()?;
+    Some(Layout { shards, salt })
+}
+
+async fn lay_out(dir: &Path, shards: u16) -> Result<(), StorageError> {
+    for shard in 0..shards {
+        let path = journal_dir(dir, shard);
+        rt::fs::create_dir_all(&path).await.map_err(StorageError::io("a creation", &path))?;
+    }
+    let journal = dir.join("journal");
+    rt::fs::sync_dir(&journal).await.map_err(StorageError::io("a flush", &journal))?;
+    let path = layout_path(dir);
+    let text = format!("shards {shards}\nsalt {:016x}\n", rt::random_u64());
+    rt::fs::write_durably(&path, text.as_bytes()).await.map_err(StorageError::io("a write", &path))?;
+    rt::fs::sync_dir(dir).await.map_err(StorageError::io("a flush", dir))
+}
+
+/// Completes every log of the old journals in its directory, then lets the journals go.
+async fn retire(config: &StorageConfig, layout: Layout) -> Result<(), StorageError> {
+    tracing::info!(shards = layout.shards, "draining the journals of another number of shards");
+    let mut collector = Collector::default();
+    for shard in 0..layout.shards {
+        let dir = journal_dir(&config.dir, shard);
+        scan(config, &dir, layout.salt, &mut collector).await?;
+    }
+    let groups = collector.finish().map_err(|error| StorageError::corrupt(&config.dir.join("journal"), error.to_string()))?;
+    let segments = SegmentShard::new(config);
+    for (group, found) in groups {
+        match found {
+            Ok(found) => complete(config, &segments, found).await?,
+            Err(Ended::Removed(topic)) => remove_dir(&log_dir(&config.dir, topic, group)).await?,
+            Err(Ended::Released) => {}
+        }
+        rt::yield_if_needed().await;
+    }
+    // One flush for all the segments and names, whatever their number.
+    rt::fs::sync_fs(&config.dir).await.map_err(StorageError::io("a flush", &config.dir))?;
+    let (old, retired) = (config.dir.join("journal"), config.dir.join("journal.retired"));
+    rt::fs::rename(&old, &retired).await.map_err(StorageError::io("a rename", &old))?;
+    rt::fs::sync_dir(&config.dir).await.map_err(StorageError::io("a flush", &config.dir))?;
+    remove_dir(&retired).await
+}
+
+/// Drains one log and writes its checkpoint file. The journals stay until all that is flushed.
+async fn complete(config: &StorageConfig, shard: &Rc<SegmentShard>, found: Found) -> Result<(), StorageError> {
+    let dir = log_dir(&config.dir, found.checkpoint.topic, found.group);
+    let (segments, _) = open_segments(shard, &dir, &found, LogConfig::keeping()).await?;
+    let written = segments.end().index;
+    let mut checkpoint = found.checkpoint;
+    let mut frames = Vec::new();
+    for (_, frame) in found.frames {
+        let header = frame.header();
+        checkpoint.epochs.on_appended(frame.index, header.offset, frame.term, header.batch.is_none());
+        if frame.index >= written {
+            frames.push(frame);
+        }
+    }
+    segments.append(&frames).await?;
+    let flushed = segments.flush().await?;
+    checkpoint.epochs.truncate_prefix(checkpoint.start.index);
+    checkpoint.drained = flushed.end;
+    checkpoint.segments = flushed.encode().into();
+    let file = CheckpointFile { group: found.group, owner_epoch: found.last.0, checkpoint };
+    write_checkpoint_file(&dir, &file).await?;
+    segments.close().await;
+    Ok(())
+}
+
+/// Opens the segments of a log as its checkpoint says.
+pub(crate) async fn open_segments(
+    shard: &Rc<SegmentShard>,
+    dir: &Path,
+    found: &Found,
+    config: LogConfig,
+) -> Result<(Rc<SegmentSet>, SegmentCheckpoint), StorageError> {
+    let checkpoint = SegmentCheckpoint::decode(&found.checkpoint.segments, found.group)
+        .ok_or_else(|| StorageError::corrupt(dir, "the checkpoint's part about segments cannot be read"))?;
+    if checkpoint.end != found.checkpoint.drained || found.cut.is_some() {
+        return Err(StorageError::corrupt(dir, "the journal speaks of other segments than its checkpoint"));
+    }
+    // The start may lie behind what is drained; the tail then holds it, and the segments go on where they ended.
+    let (start, end) = (found.checkpoint.start, checkpoint.end);
+    let start: Position = if start.index < end.index { start } else { end };
+    let at = OpenAt { checkpoint: Some(&checkpoint), cut: None, start };
+    let segments = SegmentSet::open(shard.clone(), dir.to_owned(), found.group, config, at).await?;
+    Ok((segments, checkpoint))
+}
+
+/// The checkpoint that a released log left in its directory.
+pub(crate) async fn read_checkpoint_file(dir: &Path) -> Result<Option<CheckpointFile>, StorageError> {
+    let path = dir.join("checkpoint");
+    if !exists(&path).await? {
+        return Ok(None);
+    }
+    let bytes = rt::fs::read(&path).await.map_err(StorageError::io("a read", &path))?;
+    let file = CheckpointFile::decode(&bytes);
+    file.map(Some).ok_or_else(|| StorageError::corrupt(&path, "it is no checkpoint of this version, or damaged"))
+}
+
+/// Leaves a log complete in its directory.
+pub(crate) async fn write_checkpoint_file(dir: &Path, file: &CheckpointFile) -> Result<(), StorageError> {
+    rt::fs::create_dir_all(dir).await.map_err(StorageError::io("a creation", dir))?;
+    let path = dir.join("checkpoint");
+    rt::fs::write_durably(&path, &file.encode()).await.map_err(StorageError::io("a write", &path))
+}
+
+/// The log has an owner again.
+pub(crate) async fn remove_checkpoint_file(dir: &Path) -> Result<(), StorageError> {
+    let path = dir.join("checkpoint");
+    rt::fs::remove_file(&path).await.map_err(StorageError::io("a removal", &path))
+}
+
+/// Removes a directory, which may be gone already, durably.
+pub(crate) async fn remove_dir(path: &Path) -> Result<(), StorageError> {
+    if !exists(path).await? {
+        return Ok(());
+    }
+    rt::fs::remove_dir_all(path).await.map_err(StorageError::io("a removal", path))?;
+    let parent = path.parent().expect("it lies in the data directory");
+    rt::fs::sync_dir(parent).await.map_err(StorageError::io("a flush", parent))
+}
+
+/// Removes directories of topics that have no partition left here.
+async fn sweep_topics(dir: &Path) -> Result<(), StorageError> {
+    let topics = dir.join("topics");
+    if !exists(&topics).await? {
+        return Ok(());
+    }
+    for topic in rt::fs::read_dir(&topics).await.map_err(StorageError::io("a listing", &topics))? {
+        let path = topics.join(&topic.name);
+        let listed = rt::fs::read_dir(&path).await.map_err(StorageError::io("a listing", &path))?;
+        if listed.is_empty() {
+            rt::fs::remove_dir_all(&path).await.map_err(StorageError::io("a removal", &path))?;
+        }
+    }
+    Ok(())
+}
+
+async fn exists(path: &Path) -> Result<bool, StorageError> {
+    rt::fs::exists(path).await.map_err(StorageError::io("a look", path))
+}

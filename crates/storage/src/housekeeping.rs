@@ -1,0 +1,40 @@
+//! What is looked at from time to time: free space, and what may go from each log.
+
+use std::rc::Rc;
+
+use ailurus_rt as rt;
+
+use crate::core::Core;
+use crate::storage::Storage;
+
+/// Refuses clients' appends while free space is below `storage.min.free.bytes`, and takes them again by itself.
+pub(crate) async fn watch_space(core: Rc<Core>) {
+    loop {
+        let short = match rt::fs::free_space(&core.config.dir).await {
+            Ok(free) => free < core.config.min_free_bytes,
+            Err(error) => {
+                tracing::warn!(%error, "free space could not be learnt");
+                false
+            }
+        };
+        let full = short || core.journal.out_of_space();
+        if core.full.replace(full) != full {
+            tracing::warn!(full, reserve = core.config.min_free_bytes, "disk space: clients' appends are refused while full");
+            core.ring();
+        }
+        rt::sleep_coarse(core.config.housekeeping_interval).await;
+    }
+}
+
+/// Retention, overdue segments and files before the log start, log by log.
+pub(crate) async fn clean(storage: Rc<Storage>) {
+    loop {
+        rt::sleep_coarse(storage.core().config.housekeeping_interval).await;
+        for log in storage.logs() {
+            if let Err(error) = log.clean(rt::unix_ms()).await {
+                tracing::warn!(group = %log.id().group, topic = %log.id().topic, %error, "a log could not be cleaned");
+            }
+            rt::yield_if_needed().await;
+        }
+    }
+}

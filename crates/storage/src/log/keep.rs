@@ -1,0 +1,285 @@
+//! What the journal and the drain do to a log: promises kept, entries moved to segments, journal files set free.
+
+use std::rc::Rc;
+
+use ailurus_base::sync::Units;
+use ailurus_model::Index;
+use ailurus_rt as rt;
+use bytes::Bytes;
+
+use super::{Life, Log, State};
+use crate::checkpoint::{Checkpoint, CheckpointFile, encode_names};
+use crate::epochs::EpochTable;
+use crate::journal::format::Kind;
+use crate::journal::gather::Mark;
+use crate::segment::{Body, Frame, Position, SegmentCheckpoint, SegmentError};
+
+/// A stretch of the tail that lies in segments but is not flushed there. Holds the log's keeper.
+pub(crate) struct Drained {
+    pub(crate) log: Rc<Log>,
+    pub(crate) bytes: u64,
+    _keeper: Units,
+}
+
+impl Log {
+    /// The commit with this mark is written.
+    pub(crate) fn on_written(&self, mark: &Mark) {
+        self.state.borrow_mut().frontiers.on_written(mark.generation, mark.upto);
+        self.progress.notify_all();
+    }
+
+    /// The commit with this mark is flushed, in the journal file of `file`.
+    pub(crate) fn on_durable(&self, mark: &Mark, file: u64) {
+        let mut state = self.state.borrow_mut();
+        state.frontiers.on_flushed(mark.generation, mark.upto);
+        state.settled = state.settled.max(mark.sequence);
+        // After a cut less than `upto` may be left, and some of that may lie in a later file: too careful, never too bold.
+        let upto = mark.upto.min(state.frontiers.appended);
+        if upto >= state.drained.index {
+            state.spans.on_durable(file, upto);
+        }
+        if let Some((from, end)) = mark.carried {
+            state.spans.on_carried(file, from, end);
+        }
+        if let Some(drained) = mark.drained {
+            state.checkpoint_file = file;
+            state.spans.on_drained(drained);
+        }
+        let settled = state.settled;
+        while state.checkpoints.front().is_some_and(|(sequence, _)| *sequence <= settled) {
+            let (_, checkpoint) = state.checkpoints.pop_front().expect("there is one");
+            self.segments.checkpoint_durable(&checkpoint);
+        }
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// What its tail costs in memory.
+    pub(crate) fn tail_cost(&self) -> u64 {
+        self.state.borrow().tail.cost()
+    }
+
+    /// What the part of the tail up to `upto` costs; see [`Log::reach`].
+    pub(crate) fn tail_cost_until(&self, upto: Index) -> u64 {
+        let state = self.state.borrow();
+        let until = state.tail.entries().iter().take_while(|entry| entry.frame.index <= upto);
+        until.map(|entry| entry.frame.payload_len() as u64).sum()
+    }
+
+    /// Since when it has been quiet.
+    pub(crate) fn last_append(&self) -> rt::Instant {
+        self.state.borrow().last_append
+    }
+
+    /// Whether the tail has something that may be drained.
+    pub(crate) fn is_drainable(&self) -> bool {
+        let state = self.state.borrow();
+        let front = state.tail.entries().front();
+        state.life == Life::Open && front.is_some_and(|entry| entry.last <= state.drainable())
+    }
+
+    /// Whether a journal file of up to `generation` holds something that this log needs.
+    pub(crate) fn needs(&self, generation: u64) -> bool {
+        let state = self.state.borrow();
+        state.life != Life::Gone && (state.checkpoint_file <= generation || state.spans.reach(generation).is_some())
+    }
+
+    /// The last entry that it needs in journal files up to `generation`.
+    pub(crate) fn reach(&self, generation: u64) -> Option<Index> {
+        self.state.borrow().spans.reach(generation)
+    }
+
+    /// Writes what is committed and durable from the tail to segments, without a flush. `None` if there is nothing.
+    ///
+    /// # Errors
+    /// [`SegmentError`]; other than a lack of space they take the log offline.
+    pub(crate) async fn drain(self: &Rc<Self>) -> Result<Option<Drained>, SegmentError> {
+        let keeper = self.keeper.acquire(1).await;
+        let frames = {
+            let state = self.state.borrow();
+            if state.life != Life::Open {
+                return Ok(None);
+            }
+            let upto = state.drainable();
+            // Some may be there already, if a flush failed to be conclusive before.
+            let written = self.segments.end().index;
+            let frames = state.tail.frames_until(upto).into_iter();
+            frames.filter(|frame| frame.index >= written).collect::<Vec<Frame>>()
+        };
+        if frames.is_empty() && self.segments.end().index <= self.drained().index {
+            return Ok(None);
+        }
+        let bytes = frames.iter().map(Frame::encoded_len).sum();
+        match self.segments.append(&frames).await {
+            Ok(()) => Ok(Some(Drained { log: self.clone(), bytes, _keeper: keeper })),
+            Err(error) => Err(self.failed_if(error)),
+        }
+    }
+
+    /// Flushes its segments.
+    ///
+    /// # Errors
+    /// As [`Log::drain`].
+    pub(crate) async fn flush_segments(&self) -> Result<SegmentCheckpoint, SegmentError> {
+        self.segments.flush().await.map_err(|error| self.failed_if(error))
+    }
+
+    /// Retention, and the files that the log start has left behind. One step of the housekeeping.
+    ///
+    /// # Errors
+    /// As [`Log::drain`].
+    pub(crate) async fn clean(self: &Rc<Self>, now_ms: i64) -> Result<(), SegmentError> {
+        if self.failed() {
+            return Ok(());
+        }
+        self.segments.roll_if_due(now_ms).await.map_err(|error| self.failed_if(error))?;
+        let high_watermark = self.offset_after(self.state.borrow().drainable());
+        let wished = self.segments.retention(now_ms, high_watermark).await.map_err(|error| self.failed_if(error))?;
+        if let Some(start) = wished
+            && self.set_log_start(start).await.is_err()
+        {
+            return Ok(());
+        }
+        self.drop_files().await
+    }
+
+    /// Removes segments before the log start. What is still in the tail before it is drained like the rest, and then goes.
+    async fn drop_files(&self) -> Result<(), SegmentError> {
+        let (start, end) = (self.log_start(), self.segments.end());
+        if self.segments.start_offset() >= start.offset {
+            return Ok(());
+        }
+        let _keeper = self.keeper.acquire(1).await;
+        let upto = if start.index < end.index { start } else { self.segments.end() };
+        self.segments.truncate_prefix(upto).await.map_err(|error| self.failed_if(error))
+    }
+
+    /// The segments are flushed as `checkpoint` says: the tail lets go, and the journal learns it.
+    pub(crate) fn finish_drain(self: &Rc<Self>, checkpoint: SegmentCheckpoint) {
+        {
+            let mut state = self.state.borrow_mut();
+            let before = state.tail.cost();
+            state.drained = checkpoint.end;
+            state.tail.truncate_prefix(checkpoint.end.index);
+            self.core.tail_changed(before, state.tail.cost());
+        }
+        self.write_checkpoint(checkpoint);
+    }
+
+    /// Writes a checkpoint of where it is, so that an older one may go. The caller holds the keeper.
+    ///
+    /// # Errors
+    /// [`SegmentError`]; other than a lack of space they take the log offline.
+    pub(crate) async fn checkpoint(self: &Rc<Self>) -> Result<(), SegmentError> {
+        let checkpoint = match self.segments.checkpoint() {
+            Some(checkpoint) => checkpoint,
+            None => self.segments.flush().await.map_err(|error| self.failed_if(error))?,
+        };
+        if self.state.borrow().life != Life::Gone {
+            self.finish_drain(checkpoint);
+        }
+        Ok(())
+    }
+
+    /// A log whose files failed says again what it said last: nothing of it may be lost before they are mended.
+    pub(crate) fn repeat_checkpoint(self: &Rc<Self>) {
+        let last = self.state.borrow().last_checkpoint.clone();
+        self.write_checkpoint(last);
+    }
+
+    fn write_checkpoint(self: &Rc<Self>, segments: SegmentCheckpoint) {
+        let checkpoint = self.current(&segments);
+        let (term, drained) = (checkpoint.drained.term, checkpoint.drained.index);
+        let encoded = checkpoint.encode();
+        let ticket = self.journal_marked(Kind::Checkpoint, term, drained, &[&encoded], |mark| mark.drained = Some(drained));
+        let mut state = self.state.borrow_mut();
+        state.last_checkpoint = segments.clone();
+        state.checkpoints.push_back((ticket.0, segments));
+    }
+
+    fn current(&self, segments: &SegmentCheckpoint) -> Checkpoint {
+        let source = self.state_source.borrow().clone();
+        let known = source.map(|source| source());
+        let state = self.state.borrow();
+        let drained = segments.end;
+        let rows = state.epochs.rows().iter().copied().filter(|row| row.index < drained.index).collect();
+        Checkpoint {
+            topic: self.id.topic,
+            start: state.start,
+            hard_state: state.hard_state,
+            internal: self.config.borrow().internal,
+            drained,
+            epochs: EpochTable::from_rows(rows).expect("a part of a table that rises, rises"),
+            state: known.map(|bytes| (state.frontiers.appended, bytes)).or_else(|| state.recovered.clone()),
+            segments: Bytes::from(segments.encode()),
+        }
+    }
+
+    /// Writes the entries that lie in journal files up to `generation` again, at the journal's head, as they were.
+    pub(crate) fn carry_forward(self: &Rc<Self>, generation: u64) -> u64 {
+        let Some(reach) = self.reach(generation) else { return 0 };
+        let entries: Vec<_> = {
+            let state = self.state.borrow();
+            state.tail.entries().iter().take_while(|entry| entry.frame.index <= reach).cloned().collect()
+        };
+        let end = reach.next();
+        let mut bytes = 0;
+        for entry in &entries {
+            let (frame, carried) = (&entry.frame, |mark: &mut Mark| mark.carried = Some((generation, end)));
+            bytes += frame.payload_len() as u64;
+            match &frame.body {
+                Body::Batch(batch) => {
+                    self.journal_as(entry.sequence, Kind::Batch, frame.term, frame.index, &[batch], carried);
+                }
+                Body::Control { offset, payload } => {
+                    let parts: [&[u8]; 2] = [&offset.0.to_le_bytes(), payload];
+                    self.journal_as(entry.sequence, Kind::Control, frame.term, frame.index, &parts, carried);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// What the file says that a log leaves behind when it is released. Everything must be drained.
+    pub(crate) fn checkpoint_file(&self, segments: &SegmentCheckpoint) -> CheckpointFile {
+        let checkpoint = self.current(segments);
+        CheckpointFile { group: self.id.group, owner_epoch: self.id.owner_epoch, checkpoint }
+    }
+
+    /// The last entry of the journal that concerns it here. Nothing follows.
+    pub(crate) fn end(self: &Rc<Self>, kind: Kind) {
+        let names = encode_names(self.id.topic);
+        self.journal(kind, self.last_term(), Index::ZERO, &[&names]);
+    }
+
+    /// From now on it is no log of this shard any more: it takes and serves nothing.
+    pub(crate) fn go(&self) {
+        let mut state = self.state.borrow_mut();
+        state.life = Life::Gone;
+        self.core.tail_changed(state.tail.cost(), 0);
+        state.tail.truncate_suffix(Index(i64::MIN));
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// The place up to which entries have left the tail.
+    pub(crate) fn drained(&self) -> Position {
+        self.state.borrow().drained
+    }
+
+    fn failed_if(&self, error: SegmentError) -> SegmentError {
+        if !error.is_full() && self.state.borrow().life == Life::Open {
+            tracing::error!(group = %self.id.group, topic = %self.id.topic, %error, "log offline; its journal entries are kept");
+            self.state.borrow_mut().life = Life::Failed;
+            self.progress.notify_all();
+        }
+        error
+    }
+}
+
+impl State {
+    /// The last index that may go to segments.
+    fn drainable(&self) -> Index {
+        self.committed.min(self.frontiers.durable)
+    }
+}

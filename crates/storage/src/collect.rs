@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use ailurus_base::HashMap;
-use ailurus_model::{GroupId, Index, Offset, OwnerEpoch, Term, TopicIdPartition};
+use ailurus_model::{GroupId, Index, Offset, OwnerEpoch, TopicIdPartition};
 use ailurus_record::BatchHeader;
 use bytes::Bytes;
 
@@ -255,7 +255,7 @@ fn drop_older<T>(slot: &mut Option<(Key, T)>, end: Key) {
 
 #[cfg(test)]
 mod tests {
-    use ailurus_model::{PartitionId, TopicId};
+    use ailurus_model::{PartitionId, Term, TopicId};
     use proptest::prelude::*;
 
     use super::*;

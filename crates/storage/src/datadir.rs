@@ -70,6 +70,7 @@ impl DataDir {
 async fn check_version(dir: &Path) -> Result<(), StorageError> {
     let path = dir.join("ailurus.version");
     if !exists(&path).await? {
+        sync_ancestors(dir).await?;
         let mark = format!("{VERSION}\n");
         return rt::fs::write_durably(&path, mark.as_bytes()).await.map_err(StorageError::io("a write", &path));
     }
@@ -79,6 +80,18 @@ async fn check_version(dir: &Path) -> Result<(), StorageError> {
         Ok(VERSION) => Ok(()),
         _ => Err(StorageError::Version { path, found, expected: VERSION }),
     }
+}
+
+/// The directory may be new, and those above it: all their names must last before anything in it is called durable.
+async fn sync_ancestors(dir: &Path) -> Result<(), StorageError> {
+    for above in dir.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        match rt::fs::sync_dir(above).await {
+            // What we may not open was there before us.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(StorageError::io("a flush", above))?,
+        }
+    }
+    Ok(())
 }
 
 fn layout_path(dir: &Path) -> PathBuf {

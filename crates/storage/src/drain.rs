@@ -11,7 +11,7 @@ use ailurus_rt as rt;
 use crate::Log;
 use crate::core::Core;
 use crate::log::keep::Drained;
-use crate::segment::set::PendingFlush;
+use crate::segment::PendingFlush;
 use crate::storage::Storage;
 
 /// From this many logs on, one flush of the file system is cheaper than one of each log.
@@ -49,7 +49,7 @@ fn due(core: &Core, logs: &[Rc<Log>]) -> Vec<Rc<Log>> {
     let mut excess = core.tail_bytes().saturating_sub(config.tail_bytes_max / 2);
     let mut due = Vec::new();
     for (cost, log) in logs {
-        let quiet = now.since(log.last_append()) >= config.drain_idle;
+        let quiet = now - log.last_append() >= config.drain_idle;
         if cost >= config.drain_bytes || excess > 0 || quiet {
             excess = excess.saturating_sub(cost);
             due.push(log.clone());
@@ -127,7 +127,9 @@ async fn make_room(storage: &Rc<Storage>) -> bool {
     let core = storage.core();
     let Some(oldest) = core.journal.wants_room() else { return false };
     // An entry that removes a group must outlive its directory.
-    storage.until_removed().await;
+    if storage.is_removing() {
+        return false;
+    }
     let needing: Vec<Rc<Log>> = storage.logs().into_iter().filter(|log| log.needs(oldest)).collect();
     let (small, large): (Vec<_>, Vec<_>) = needing.iter().cloned().partition(|log| is_small(core, log, oldest));
     drain_together(core, &large).await;

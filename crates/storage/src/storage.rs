@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ailurus_base::sync::Notify;
 use ailurus_model::{GroupId, OwnerEpoch, ShardId};
 use ailurus_rt as rt;
 use bytes::Bytes;
@@ -30,7 +29,6 @@ pub struct Storage {
     logs: RefCell<BTreeMap<GroupId, Rc<Log>>>,
     /// Removals that have not taken the directory away yet.
     removing: Cell<usize>,
-    removed: Notify,
     writer: RefCell<Option<rt::Task<()>>>,
     keepers: RefCell<Vec<rt::Task<()>>>,
 }
@@ -81,7 +79,6 @@ impl Storage {
             core,
             logs: RefCell::default(),
             removing: Cell::new(0),
-            removed: Notify::new(),
             writer: RefCell::new(None),
             keepers: RefCell::default(),
         });
@@ -205,7 +202,7 @@ impl Storage {
         // If the directory is still there, the journal must keep saying that it is to go.
         if gone.is_ok() {
             self.removing.set(self.removing.get() - 1);
-            self.removed.notify_all();
+            self.core.ring();
         }
         gone
     }
@@ -287,8 +284,8 @@ impl Storage {
         &self.core
     }
 
-    /// Returns when no removal is between the journal and the directory.
-    pub(crate) async fn until_removed(&self) {
-        self.removed.until(|| (self.removing.get() == 0).then_some(())).await;
+    /// Whether a removal is between the journal and the directory.
+    pub(crate) fn is_removing(&self) -> bool {
+        self.removing.get() > 0
     }
 }

@@ -98,7 +98,7 @@ async fn open_files(config: &StorageConfig, dir: &Path, salt: u64) -> Result<Fil
         .await
         .map_err(StorageError::io("a listing", dir))?
         .iter()
-        .filter_map(|entry| Some((file_number(&entry.name)?, entry.len)))
+        .filter_map(|entry| Some((file_number(entry.name.to_str()?)?, entry.len)))
         .collect();
     numbers.sort_unstable();
     for (number, len) in numbers {

@@ -145,7 +145,7 @@ impl Log {
 
     /// Removes segments before the log start. What is still in the tail before it is drained like the rest, and then goes.
     async fn drop_files(&self) -> Result<(), SegmentError> {
-        let (start, end) = (self.log_start(), self.segments.end());
+        let (start, end) = (self.state.borrow().durable_start, self.segments.end());
         if self.segments.start_offset() >= start.offset {
             return Ok(());
         }

@@ -73,6 +73,8 @@ struct State {
     frontiers: Frontiers,
     committed: Index,
     start: LogStart,
+    /// The last start that is durable: only what lies before it may go from the disk.
+    durable_start: LogStart,
     end_offset: Offset,
     tail: Tail,
     epochs: EpochTable,
@@ -121,6 +123,7 @@ impl Log {
             frontiers: Frontiers::all_at(last),
             committed: Index(checkpoint.drained.index.0 - 1),
             start: checkpoint.start,
+            durable_start: checkpoint.start,
             end_offset: end.offset,
             tail,
             epochs,
@@ -286,7 +289,12 @@ impl Log {
         }
         let ticket = self.journal(Kind::TruncatePrefix, start.term, start.index, &[&start.offset.0.to_le_bytes()]);
         self.progress.notify_all();
-        self.settled(ticket).await
+        self.settled(ticket).await?;
+        let mut state = self.state.borrow_mut();
+        if state.durable_start.offset < start.offset {
+            state.durable_start = start;
+        }
+        Ok(())
     }
 
     /// Cuts off the entries from `to` on. What follows may be appended at once: the cut precedes it in the journal.

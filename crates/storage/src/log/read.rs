@@ -51,7 +51,7 @@ impl Log {
                 read.next = part.next;
             } else {
                 self.check_range(read.next)?;
-                bytes += self.state.borrow().read_tail(below, max_bytes.saturating_sub(bytes), first, &mut read);
+                self.state.borrow().read_tail(below, max_bytes.saturating_sub(bytes), first, &mut read);
                 break;
             }
             if read.next == before {
@@ -158,8 +158,8 @@ impl Log {
 }
 
 impl State {
-    /// Reads batches of the tail from `read.next` on, up to `max_bytes`; how many bytes came.
-    fn read_tail(&self, below: Offset, max_bytes: usize, at_least_one: bool, read: &mut Read) -> usize {
+    /// Reads batches of the tail from `read.next` on, up to `max_bytes`.
+    fn read_tail(&self, below: Offset, max_bytes: usize, at_least_one: bool, read: &mut Read) {
         let mut bytes = 0;
         for entry in self.tail.entries().iter().skip(self.tail.place_of(read.next)) {
             let Some(batch) = entry.batch() else { continue };
@@ -171,7 +171,6 @@ impl State {
             read.batches.push(batch.clone());
             read.next = entry.end_offset;
         }
-        bytes
     }
 
     /// Batches of the tail that begin below `below`, with their largest timestamp if that is `wanted`.

@@ -1,0 +1,365 @@
+//! Storage on the simulated disk: random work, power loss at a random step, and a look at what is left.
+//!
+//! The model of a log is the list of what was done to it. After a crash the log must be what some prefix of that list
+//! makes, and the prefix must contain everything that the log had called durable.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ailurus_model::{GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, ShardId, Term, TopicId, TopicIdPartition};
+use ailurus_record::{BatchBuilder, BatchHeader};
+use ailurus_rt::sim::disk::DiskFaults;
+use ailurus_rt::sim::{Outcome, Sim, SimConfig};
+use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, Storage, StorageConfig};
+use bytes::Bytes;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Batch { base: Offset, last: Index, term: Term, bytes: Bytes, generation: u32 },
+    Control { index: Index, term: Term, generation: u32 },
+    Cut { to: Index },
+    Start { start: LogStart },
+    Hard { state: HardState },
+}
+
+/// What a log is after some operations.
+#[derive(Clone, Default, Debug, PartialEq)]
+struct State {
+    /// First and last index, term, and the batch (none for control entries).
+    entries: Vec<(Index, Index, Term, Option<(Offset, Bytes)>)>,
+    start: LogStart,
+    hard: HardState,
+}
+
+impl State {
+    fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Batch { base, last, term, bytes, .. } => {
+                let first = self.next();
+                self.entries.push((first, *last, *term, Some((*base, bytes.clone()))));
+            }
+            Op::Control { index, term, .. } => self.entries.push((*index, *index, *term, None)),
+            Op::Cut { to } => self.entries.retain(|(first, ..)| first < to),
+            Op::Start { start } => self.start = *start,
+            Op::Hard { state } => self.hard = *state,
+        }
+    }
+
+    fn next(&self) -> Index {
+        self.entries.last().map_or(Index(0), |(_, last, ..)| last.next())
+    }
+
+    /// Batches that are not wholly before the log start.
+    fn batches(&self) -> Vec<Bytes> {
+        let served = self.entries.iter().filter(|(_, last, ..)| *last >= self.start.index);
+        served.filter_map(|(.., batch)| batch.as_ref().map(|(_, bytes)| bytes.clone())).collect()
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    base: State,
+    ops: Vec<Op>,
+    /// So many of the operations must survive.
+    acked: usize,
+    durable: bool,
+    removing: bool,
+    topic: TopicIdPartition0,
+}
+
+type TopicIdPartition0 = Option<TopicIdPartition>;
+
+impl Model {
+    fn ack_all(&mut self) {
+        (self.acked, self.durable) = (self.ops.len(), true);
+    }
+
+    /// Believes what the log says about itself.
+    fn ack_frontier(&mut self, log: &Log) {
+        let frontiers = log.frontiers();
+        for (place, op) in self.ops.iter().enumerate() {
+            let reached = match op {
+                Op::Batch { last, generation, .. } | Op::Control { index: last, generation, .. } => {
+                    *generation == frontiers.generation && *last <= frontiers.durable
+                }
+                _ => false,
+            };
+            if reached {
+                (self.acked, self.durable) = (self.acked.max(place + 1), true);
+            }
+        }
+    }
+
+    /// The states that the log may be in after a crash.
+    fn allowed(&self) -> Vec<State> {
+        let mut state = self.base.clone();
+        let mut allowed = Vec::new();
+        for count in 0..=self.ops.len() {
+            if count > 0 {
+                state.apply(&self.ops[count - 1]);
+            }
+            if count >= self.acked {
+                allowed.push(state.clone());
+            }
+        }
+        allowed
+    }
+
+    fn now(&self) -> State {
+        self.allowed().pop().expect("at least the present")
+    }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+}
+
+type World = Rc<RefCell<BTreeMap<u64, Model>>>;
+
+fn config() -> StorageConfig {
+    StorageConfig::tiny("/data")
+}
+
+async fn open() -> (DataDir, Rc<Storage>, Vec<Rc<Log>>) {
+    let dir = DataDir::open(&config(), 1).await.expect("the directory opens");
+    let (storage, logs) = Storage::open(config(), ShardId(0)).await.expect("the storage opens");
+    (dir, storage, logs)
+}
+
+/// Everything that can be read of a log, as the model has it.
+async fn contents(log: &Rc<Log>) -> Vec<Bytes> {
+    let mut next = log.log_start().offset;
+    let mut batches = Vec::new();
+    while next < log.end_offset() {
+        let read = log.read(next, log.end_offset(), 3000, true).await.expect("it reads");
+        assert!(read.next > next, "a read makes progress");
+        next = read.next;
+        batches.extend(read.batches);
+    }
+    batches
+}
+
+async fn check_recovered(logs: &[Rc<Log>], world: &World) {
+    let groups: Vec<u64> = world.borrow().keys().copied().collect();
+    for group in groups {
+        let Some(log) = logs.iter().find(|log| log.id().group.0 == group) else {
+            let model = world.borrow_mut().remove(&group).expect("it is in the model");
+            assert!(model.removing || !model.durable, "group {group} was durable and is gone");
+            continue;
+        };
+        let found = contents(log).await;
+        let last = log.frontiers().appended;
+        let mut world = world.borrow_mut();
+        let model = world.get_mut(&group).expect("it is in the model");
+        let allowed = model.allowed();
+        let fits = allowed.iter().position(|state| {
+            state.next() == last.next()
+                && state.start == log.log_start()
+                && state.hard == log.hard_state()
+                && state.batches() == found
+        });
+        let Some(fits) = fits else {
+            panic!(
+                "group {group}: end {last}, start {:?}, hard {:?}, {} batches; expected end {} or more of {:?}",
+                log.log_start(),
+                log.hard_state(),
+                found.len(),
+                allowed[0].next(),
+                model.ops.iter().skip(model.acked.saturating_sub(1)).collect::<Vec<_>>(),
+            );
+        };
+        let state = allowed[fits].clone();
+        assert_eq!(log.last_term(), state.entries.last().map_or(state.start.term, |(_, _, term, _)| *term));
+        for (first, _, term, batch) in state.entries.iter().filter(|(first, ..)| *first >= state.start.index) {
+            if let Some((base, _)) = batch {
+                assert_eq!(log.index_of(*base), *first);
+                assert_eq!(log.term_of(*base), *term);
+            }
+        }
+        assert_eq!(log.frontiers().durable, last, "what recovery gives is flushed");
+        *model = Model { base: state, topic: model.topic, durable: true, removing: model.removing, ..Model::default() };
+    }
+    for log in logs {
+        assert!(world.borrow().contains_key(&log.id().group.0), "group {} was never created or is removed", log.id().group);
+    }
+}
+
+fn batch(dice: &mut Dice, base: Offset, term: Term) -> (BatchHeader, Bytes) {
+    let mut builder = BatchBuilder::new().at(base, term);
+    for _ in 0..1 + dice.roll(3) {
+        let value: Vec<u8> = (0..dice.roll(900)).map(|_| dice.roll(256) as u8).collect();
+        builder.push(dice.roll(1000) as i64, None, Some(&value), &[]);
+    }
+    let bytes = builder.build();
+    (BatchHeader::parse(&bytes).expect("it was just built"), bytes)
+}
+
+fn append(dice: &mut Dice, log: &Rc<Log>, model: &mut Model, term: Term) {
+    let generation = log.frontiers().generation;
+    if dice.roll(5) == 0 {
+        let index = log.append(term, Entry::Control { payload: Bytes::from_static(b"config") }).expect("it is taken");
+        model.ops.push(Op::Control { index, term, generation });
+        return;
+    }
+    let base = log.end_offset();
+    let (header, bytes) = batch(dice, base, term);
+    let last = log.append(term, Entry::Batch { header, bytes: bytes.clone() }).expect("it is taken");
+    assert_eq!(last, log.frontiers().appended);
+    model.ops.push(Op::Batch { base, last, term, bytes, generation });
+}
+
+async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: u64) {
+    let logs = storage.logs();
+    if logs.is_empty() || (logs.len() < 6 && dice.roll(12) == 0) {
+        let topic = TopicIdPartition { topic: TopicId(u128::from(next_group) + 1), partition: PartitionId(0) };
+        let id = LogId { group: GroupId(next_group), topic, owner_epoch: OwnerEpoch(0) };
+        world.borrow_mut().insert(next_group, Model { topic: Some(topic), ..Model::default() });
+        storage.create_log(id, LogConfig::keeping()).await.expect("it is created");
+        return;
+    }
+    let log = logs[dice.roll(logs.len() as u64) as usize].clone();
+    let group = log.id().group.0;
+    let term = log.last_term().max(log.hard_state().term);
+    let with = |change: &mut dyn FnMut(&mut Model)| change(world.borrow_mut().get_mut(&group).expect("it is in the model"));
+    match dice.roll(100) {
+        0..50 => with(&mut |model| append(dice, &log, model, term)),
+        50..58 => {
+            let state = HardState { term: Term(term.0 + dice.roll(2) as i32), vote: Some(NodeId(dice.roll(3) as i32)) };
+            let mut count = 0;
+            let ticket = log.save_hard_state(state);
+            with(&mut |model| {
+                model.ops.push(Op::Hard { state });
+                count = model.ops.len();
+            });
+            if dice.roll(2) == 0 {
+                log.settled(ticket).await.expect("the log is there");
+                with(&mut |model| (model.acked, model.durable) = (model.acked.max(count), true));
+            }
+        }
+        58..66 => {
+            let frontiers = log.frontiers();
+            let firsts: Vec<Index> = world.borrow()[&group].now().entries.iter().map(|(first, ..)| *first).collect();
+            let committed = log.offset_after(Index(-1)).0.max(0);
+            let _ = committed;
+            let cuttable: Vec<Index> = firsts.into_iter().filter(|first| *first > frontiers.durable).collect();
+            if let Some(to) = (!cuttable.is_empty()).then(|| cuttable[dice.roll(cuttable.len() as u64) as usize]) {
+                let mut count = 0;
+                with(&mut |model| {
+                    model.ops.push(Op::Cut { to });
+                    count = model.ops.len();
+                });
+                let cut = log.truncate_suffix(to);
+                cut.await.expect("the log is there");
+                with(&mut |model| (model.acked, model.durable) = (model.acked.max(count), true));
+            }
+        }
+        66..72 => {
+            let durable = log.frontiers().durable;
+            log.committed(durable);
+            let (from, to) = (log.log_start().offset, log.offset_after(durable));
+            if to > from {
+                let start = log.start_at(Offset(from.0 + 1 + dice.roll((to.0 - from.0) as u64) as i64));
+                let mut count = 0;
+                with(&mut |model| {
+                    model.ops.push(Op::Start { start });
+                    count = model.ops.len();
+                });
+                log.set_log_start(start).await.expect("the log is there");
+                with(&mut |model| (model.acked, model.durable) = (model.acked.max(count), true));
+            }
+        }
+        72..80 => {
+            storage.settled().await;
+            with(&mut |model| model.ack_all());
+        }
+        80..83 => {
+            with(&mut |model| model.removing = true);
+            storage.remove_log(GroupId(group)).await.expect("it is removed");
+            world.borrow_mut().remove(&group);
+            return;
+        }
+        83..90 => {
+            let found = contents(&log).await;
+            assert_eq!(found, world.borrow()[&group].now().batches(), "group {group} reads as it was written");
+        }
+        _ => ailurus_rt::sleep(Duration::from_micros(dice.roll(30_000))).await,
+    }
+    if !log.failed() {
+        with(&mut |model| model.ack_frontier(&log));
+        if dice.roll(3) > 0 {
+            log.committed(log.frontiers().durable);
+        }
+    }
+}
+
+/// A few lives of one machine. Panics if something durable is lost.
+fn live(seed: u64, honour_flush: bool) {
+    let disk = DiskFaults {
+        honour_flush,
+        sector_bytes: 512,
+        latency: Duration::from_micros(50),
+        slow_ppm: 20_000,
+        latency_slow: Duration::from_millis(5),
+        ..DiskFaults::default()
+    };
+    let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
+    let world: World = Rc::default();
+    let mut dice = Dice(seed);
+    let mut next_group = 1;
+    for life in 0..4 {
+        sim.crash_after(200 + dice.roll(6000));
+        let (world, seed) = (world.clone(), dice.roll(u64::MAX));
+        let outcome = sim.run(move || async move {
+            let mut dice = Dice(seed);
+            let (_dir, storage, logs) = open().await;
+            check_recovered(&logs, &world).await;
+            for step in 0..dice.roll(400) {
+                act(&mut dice, &storage, &world, next_group + step).await;
+            }
+            storage.shutdown().await;
+            world.borrow_mut().values_mut().for_each(Model::ack_all);
+        });
+        if outcome == Outcome::Finished(()) && dice.roll(2) == 0 {
+            sim.crash();
+        }
+        assert!(!matches!(outcome, Outcome::Fatal(_)), "the disk does not fail in life {life}");
+        next_group += 1000;
+    }
+    // The last look, at a machine that stays up.
+    sim.run(move || async move {
+        let (_dir, storage, logs) = open().await;
+        check_recovered(&logs, &world).await;
+        storage.shutdown().await;
+    })
+    .finished();
+}
+
+#[test]
+fn what_was_durable_outlives_every_crash() {
+    for seed in 0..300 {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed, true))) {
+            eprintln!("seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// The crash test sees what it is for: with flushes that do nothing, something durable is lost.
+#[test]
+fn a_missing_flush_is_noticed() {
+    let noticed = (0..40).filter(|seed| catch_unwind(AssertUnwindSafe(|| live(*seed, false))).is_err()).count();
+    assert!(noticed > 20, "only {noticed} of 40 seeds noticed that nothing was flushed");
+}

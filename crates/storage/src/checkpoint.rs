@@ -85,10 +85,8 @@ impl Checkpoint {
         if cursor.take::<1>()? != [VERSION] {
             return None;
         }
-        let topic = TopicIdPartition {
-            topic: TopicId::from_bytes(cursor.take()?),
-            partition: PartitionId(cursor.number()?),
-        };
+        let topic =
+            TopicIdPartition { topic: TopicId::from_bytes(cursor.take()?), partition: PartitionId(cursor.number()?) };
         let start = cursor.position()?;
         let term = Term(cursor.number()?);
         let vote = Some(cursor.number()?).filter(|node| *node >= 0).map(NodeId);

@@ -22,6 +22,9 @@ use crate::segment::{Body, Frame};
 /// The order of a group's entries over all shards that ever owned it.
 pub(crate) type Key = (OwnerEpoch, u64);
 
+/// What became of each group, by rising group id.
+pub(crate) type Groups = Vec<(GroupId, Result<Found, Ended>)>;
+
 /// All groups of the journals that were read.
 #[derive(Default)]
 pub(crate) struct Collector {
@@ -47,6 +50,9 @@ pub(crate) enum Ended {
     Released,
 }
 
+/// Entries in order, each with its sequence.
+type Frames = Vec<(u64, Frame)>;
+
 #[derive(Clone)]
 enum Step {
     Append { frame: Frame, last: Index },
@@ -71,7 +77,7 @@ pub(crate) struct Found {
     /// The latest checkpoint, with later hard states and log starts taken in.
     pub(crate) checkpoint: Checkpoint,
     /// Every entry from `checkpoint.drained` (or `cut`) on, in order, without gaps, with its sequence.
-    pub(crate) frames: Vec<(u64, Frame)>,
+    pub(crate) frames: Frames,
     /// The least index at which the suffix was cut after the checkpoint, if that is before `checkpoint.drained`: the
     /// segments must be cut there before anything else, and `frames` follow it.
     pub(crate) cut: Option<Index>,
@@ -110,7 +116,8 @@ impl Collector {
                 newest(&mut group.start, key, LogStart { index: head.index, offset, term: head.term });
             }
             Kind::Checkpoint => {
-                let checkpoint = Checkpoint::decode(payload).ok_or_else(|| senseless("a checkpoint of no version we know"))?;
+                let checkpoint =
+                    Checkpoint::decode(payload).ok_or_else(|| senseless("a checkpoint of no version we know"))?;
                 group.on_checkpoint(key, checkpoint);
             }
             Kind::GroupRemoved => {
@@ -123,7 +130,7 @@ impl Collector {
     }
 
     /// What became of every group, by rising group id.
-    pub(crate) fn finish(self) -> Result<Vec<(GroupId, Result<Found, Ended>)>, Senseless> {
+    pub(crate) fn finish(self) -> Result<Groups, Senseless> {
         let mut groups: Vec<_> = self.groups.into_iter().collect();
         groups.sort_unstable_by_key(|(id, _)| *id);
         groups.into_iter().map(|(id, group)| Ok((id, group.finish(id)?))).collect()
@@ -188,7 +195,7 @@ fn replay(
     checkpoint: &Checkpoint,
     at: Key,
     steps: BTreeMap<Key, Step>,
-) -> Result<(Vec<(u64, Frame)>, Option<Index>), (Key, &'static str)> {
+) -> Result<(Frames, Option<Index>), (Key, &'static str)> {
     // What the segments hold ends at `floor`; frames follow it without a gap.
     let mut floor = checkpoint.drained.index;
     let mut frames: Vec<(Key, Frame, Index)> = Vec::new();

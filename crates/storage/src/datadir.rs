@@ -18,12 +18,12 @@ use std::rc::Rc;
 use ailurus_model::{GroupId, TopicIdPartition};
 use ailurus_rt as rt;
 
+use crate::StorageError;
 use crate::checkpoint::CheckpointFile;
 use crate::collect::{Collector, Ended, Found};
 use crate::config::{LogConfig, StorageConfig};
 use crate::journal::scan::scan;
 use crate::segment::{OpenAt, Position, SegmentCheckpoint, SegmentSet, SegmentShard};
-use crate::StorageError;
 
 const VERSION: u32 = 1;
 
@@ -62,7 +62,10 @@ impl DataDir {
             }
             None => lay_out(dir, shards).await?,
         }
-        sweep_topics(dir).await?;
+        let topics = dir.join("topics");
+        rt::fs::create_dir_all(&topics).await.map_err(StorageError::io("a creation", &topics))?;
+        rt::fs::sync_dir(dir).await.map_err(StorageError::io("a flush", dir))?;
+        sweep_topics(&topics).await?;
         Ok(DataDir { _lock: lock })
     }
 }
@@ -147,7 +150,8 @@ async fn retire(config: &StorageConfig, layout: Layout) -> Result<(), StorageErr
         let dir = journal_dir(&config.dir, shard);
         scan(config, &dir, layout.salt, &mut collector).await?;
     }
-    let groups = collector.finish().map_err(|error| StorageError::corrupt(&config.dir.join("journal"), error.to_string()))?;
+    let groups =
+        collector.finish().map_err(|error| StorageError::corrupt(&config.dir.join("journal"), error.to_string()))?;
     let segments = SegmentShard::new(config);
     for (group, found) in groups {
         match found {
@@ -245,12 +249,8 @@ pub(crate) async fn remove_dir(path: &Path) -> Result<(), StorageError> {
 }
 
 /// Removes directories of topics that have no partition left here.
-async fn sweep_topics(dir: &Path) -> Result<(), StorageError> {
-    let topics = dir.join("topics");
-    if !exists(&topics).await? {
-        return Ok(());
-    }
-    for topic in rt::fs::read_dir(&topics).await.map_err(StorageError::io("a listing", &topics))? {
+async fn sweep_topics(topics: &Path) -> Result<(), StorageError> {
+    for topic in rt::fs::read_dir(topics).await.map_err(StorageError::io("a listing", topics))? {
         let path = topics.join(&topic.name);
         let listed = rt::fs::read_dir(&path).await.map_err(StorageError::io("a listing", &path))?;
         if listed.is_empty() {

@@ -82,11 +82,7 @@ pub(crate) async fn drain_together(core: &Rc<Core>, logs: &[Rc<Log>]) -> bool {
         counts.logs += drained.len() as u64;
         counts.bytes += drained.iter().map(|(_, one)| one.bytes).sum::<u64>();
     });
-    if drained.len() > FLUSH_EACH_MAX {
-        flush_all(core, drained).await
-    } else {
-        flush_each(core, drained).await
-    }
+    if drained.len() > FLUSH_EACH_MAX { flush_all(core, drained).await } else { flush_each(core, drained).await }
 }
 
 async fn flush_each(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool {
@@ -169,5 +165,3 @@ fn is_small(core: &Core, log: &Log, oldest: u64) -> bool {
     let reach = log.reach(oldest);
     !log.is_drainable() || reach.is_none_or(|reach| log.tail_cost_until(reach) <= core.config.carry_bytes_max)
 }
-
-

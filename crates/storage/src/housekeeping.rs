@@ -19,7 +19,11 @@ pub(crate) async fn watch_space(core: Rc<Core>) {
         };
         let full = short || core.journal.out_of_space();
         if core.full.replace(full) != full {
-            tracing::warn!(full, reserve = core.config.min_free_bytes, "disk space: clients' appends are refused while full");
+            tracing::warn!(
+                full,
+                reserve = core.config.min_free_bytes,
+                "disk space: clients' appends are refused while full"
+            );
             core.ring();
         }
         rt::sleep_coarse(core.config.housekeeping_interval).await;

@@ -9,7 +9,7 @@ use ailurus_rt as rt;
 use bytes::Bytes;
 
 use crate::checkpoint::Checkpoint;
-use crate::collect::{Collector, Ended, Found};
+use crate::collect::{Collector, Ended, Found, Groups};
 use crate::config::{LogConfig, StorageConfig};
 use crate::core::{Core, DrainCounts};
 use crate::datadir;
@@ -72,7 +72,13 @@ impl Storage {
         let mut scanned = scan(&config, &dir, layout.salt, &mut collector).await?;
         let groups = collector.finish().map_err(|error| StorageError::corrupt(&dir, error.to_string()))?;
         first_file(&config, &dir, &mut scanned.ring).await?;
-        tracing::debug!(shard = shard.0, commits = scanned.last, clean = scanned.clean, groups = groups.len(), "journal read");
+        tracing::debug!(
+            shard = shard.0,
+            commits = scanned.last,
+            clean = scanned.clean,
+            groups = groups.len(),
+            "journal read"
+        );
         let journal = Journal::new(config.clone(), dir, layout.salt, scanned.ring, scanned.last);
         let core = Core::new(config.clone(), journal, SegmentShard::new(&config));
         let storage = Rc::new(Storage {
@@ -88,7 +94,7 @@ impl Storage {
         Ok((storage, logs))
     }
 
-    async fn open_logs(&self, groups: Vec<(GroupId, Result<Found, Ended>)>) -> Result<(), StorageError> {
+    async fn open_logs(&self, groups: Groups) -> Result<(), StorageError> {
         for (group, found) in groups {
             match found {
                 Ok(found) => {

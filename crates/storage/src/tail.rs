@@ -68,7 +68,14 @@ impl Tail {
     }
 
     /// Copies a batch in, with `header` written over its first bytes.
-    pub(crate) fn push_batch(&mut self, sequence: u64, term: Term, index: Index, header: &BatchHeader, bytes: &[u8]) -> Bytes {
+    pub(crate) fn push_batch(
+        &mut self,
+        sequence: u64,
+        term: Term,
+        index: Index,
+        header: &BatchHeader,
+        bytes: &[u8],
+    ) -> Bytes {
         self.make_room(bytes.len());
         self.chunk.extend_from_slice(bytes);
         header.write(&mut self.chunk[..HEADER_LEN]);
@@ -78,7 +85,14 @@ impl Tail {
     }
 
     /// Copies a control entry in.
-    pub(crate) fn push_control(&mut self, sequence: u64, term: Term, index: Index, offset: Offset, payload: &[u8]) -> Bytes {
+    pub(crate) fn push_control(
+        &mut self,
+        sequence: u64,
+        term: Term,
+        index: Index,
+        offset: Offset,
+        payload: &[u8],
+    ) -> Bytes {
         self.make_room(payload.len());
         self.chunk.extend_from_slice(payload);
         let payload = self.chunk.split().freeze();
@@ -188,7 +202,8 @@ mod tests {
         let mut tail = Tail::new((64, 256));
         let bytes: Vec<Bytes> = (0..20).map(|at| push(&mut tail, at, 40)).collect();
         assert!(bytes.iter().zip(0..).all(|(bytes, at)| bytes.iter().all(|byte| *byte == at)));
-        let adjacent = bytes.windows(2).filter(|pair| pair[0].as_ptr() as usize + 40 == pair[1].as_ptr() as usize).count();
+        let adjacent =
+            bytes.windows(2).filter(|pair| pair[0].as_ptr() as usize + 40 == pair[1].as_ptr() as usize).count();
         assert!(adjacent > 10, "chunks hold several entries: {adjacent}");
         tail.truncate_prefix(Index(5));
         tail.truncate_suffix(Index(9));

@@ -54,11 +54,9 @@ impl FileHead {
             return Err(FileHeadFault::None);
         }
         match u32_at(block, 8) {
-            VERSION => Ok(FileHead {
-                salt: u64_at(block, 16),
-                generation: u64_at(block, 24),
-                first_commit: u64_at(block, 32),
-            }),
+            VERSION => {
+                Ok(FileHead { salt: u64_at(block, 16), generation: u64_at(block, 24), first_commit: u64_at(block, 32) })
+            }
             version => Err(FileHeadFault::Version(version)),
         }
     }

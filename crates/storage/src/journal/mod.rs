@@ -26,8 +26,8 @@ use std::time::Duration;
 use ailurus_base::sync::{Notify, Watch};
 use ailurus_rt::{self as rt, DmaBuf, File, IoClass, OpenOptions};
 
-use crate::config::StorageConfig;
 use crate::Log;
+use crate::config::StorageConfig;
 use format::{BLOCK, EntryHead, FileHead};
 use gather::{Gathering, Mark, Sealed};
 use ring::{JournalFile, Ring};
@@ -135,7 +135,8 @@ impl Journal {
     /// The oldest file's generation, if it has to make way: files are at their limit and none is spare.
     pub(crate) fn wants_room(&self) -> Option<u64> {
         let ring = self.ring.borrow();
-        let crowded = ring.spares.is_empty() && ring.bytes() + self.config.journal_file_bytes > self.config.journal_bytes_max;
+        let crowded =
+            ring.spares.is_empty() && ring.bytes() + self.config.journal_file_bytes > self.config.journal_bytes_max;
         (crowded && ring.live.len() > 1).then(|| ring.oldest())
     }
 

@@ -42,7 +42,8 @@ pub(crate) async fn scan(
     let unneeded = files.headed.partition_point(|file| file.head.generation < oldest);
     let live = files.headed.split_off(unneeded);
     check_complete(dir, &live, oldest)?;
-    let mut chain = Chain { salt, expected: live.first().map_or(1, |file| file.head.first_commit), flushed: 0, last: None };
+    let mut chain =
+        Chain { salt, expected: live.first().map_or(1, |file| file.head.first_commit), flushed: 0, last: None };
     let mut kept = VecDeque::new();
     let mut live = live.into_iter().peekable();
     while let Some(file) = live.next() {

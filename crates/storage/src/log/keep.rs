@@ -191,7 +191,8 @@ impl Log {
         let checkpoint = self.current(&segments);
         let (term, drained) = (checkpoint.drained.term, checkpoint.drained.index);
         let encoded = checkpoint.encode();
-        let ticket = self.journal_marked(Kind::Checkpoint, term, drained, &[&encoded], |mark| mark.drained = Some(drained));
+        let ticket =
+            self.journal_marked(Kind::Checkpoint, term, drained, &[&encoded], |mark| mark.drained = Some(drained));
         let mut state = self.state.borrow_mut();
         state.last_checkpoint = segments.clone();
         state.checkpoints.push_back((ticket.0, segments));

@@ -22,7 +22,7 @@ use ailurus_model::{Index, Offset, Term};
 use ailurus_rt as rt;
 use bytes::Bytes;
 
-pub use read::Read;
+pub use read::{FoundByTime, Read};
 
 use crate::StorageError;
 use crate::collect::Found;
@@ -259,7 +259,9 @@ impl Log {
     pub async fn settled(&self, ticket: Ticket) -> Result<(), StorageError> {
         let settled = || {
             let state = self.state.borrow();
-            (state.settled >= ticket.0).then_some(Ok(())).or((state.life == Life::Gone).then_some(Err(StorageError::Offline)))
+            (state.settled >= ticket.0)
+                .then_some(Ok(()))
+                .or((state.life == Life::Gone).then_some(Err(StorageError::Offline)))
         };
         self.progress.until(settled).await
     }
@@ -269,7 +271,8 @@ impl Log {
         self.state.borrow().start
     }
 
-    /// Makes `start` the log's start. It is durable when this returns; files before it go in the background.
+    /// Makes `start` the log's start ([`Log::start_at`] gives it). It is durable when this returns; files before it go in
+    /// the background. One that is not further than the present start changes nothing.
     ///
     /// # Errors
     /// [`StorageError::Offline`].
@@ -278,9 +281,11 @@ impl Log {
     /// If it lies behind what is committed.
     pub async fn set_log_start(self: &Rc<Self>, start: LogStart) -> Result<(), StorageError> {
         self.check_open()?;
+        let committed = self.state.borrow().committed;
+        assert!(start.offset <= self.offset_after(committed), "the log start never passes what is committed");
+        let start = if start.index > committed.next() { self.start_at(start.offset) } else { start };
         {
             let mut state = self.state.borrow_mut();
-            assert!(start.index <= state.committed.next(), "the log start never passes what is committed");
             if start.offset <= state.start.offset {
                 return Ok(());
             }
@@ -324,9 +329,11 @@ impl Log {
         }
         let before = state.tail.cost();
         state.tail.truncate_suffix(to);
-        let end = state.tail.entries().back().map_or((state.drained.index, state.drained.offset), |entry| {
-            (entry.last.next(), entry.end_offset)
-        });
+        let end = state
+            .tail
+            .entries()
+            .back()
+            .map_or((state.drained.index, state.drained.offset), |entry| (entry.last.next(), entry.end_offset));
         assert_eq!(end.0, to, "a cut falls between entries");
         state.end_offset = end.1;
         state.epochs.truncate_suffix(to);
@@ -368,10 +375,10 @@ impl Log {
         state.epochs.term_of(offset).unwrap_or(state.start.term)
     }
 
-    /// The log start that lies at `offset`.
+    /// The log start that lies at `offset`: before control entries there that are not committed yet.
     pub fn start_at(&self, offset: Offset) -> LogStart {
         let state = self.state.borrow();
-        let index = state.epochs.index_of(offset, state.start);
+        let index = state.epochs.index_of(offset, state.start).min(state.committed.next());
         LogStart { index, offset, term: state.epochs.term_before(index).unwrap_or(state.start.term) }
     }
 

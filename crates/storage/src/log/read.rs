@@ -19,7 +19,7 @@ pub struct Read {
 }
 
 /// The record at an offset: the offset, its timestamp, its term.
-pub type Found = (Offset, i64, Term);
+pub type FoundByTime = (Offset, i64, Term);
 
 impl Log {
     /// Whole batches from the one that contains `from` on, all below `below`, together at most `max_bytes`; with
@@ -75,7 +75,11 @@ impl Log {
     ///
     /// # Errors
     /// As [`Log::read`].
-    pub async fn find_by_time(self: &Rc<Self>, timestamp: i64, below: Offset) -> Result<Option<Found>, ReadError> {
+    pub async fn find_by_time(
+        self: &Rc<Self>,
+        timestamp: i64,
+        below: Offset,
+    ) -> Result<Option<FoundByTime>, ReadError> {
         self.check_open_for_read()?;
         let start = self.log_start().offset;
         let drained = self.drained().offset;
@@ -99,7 +103,7 @@ impl Log {
     ///
     /// # Errors
     /// As [`Log::read`].
-    pub async fn max_timestamp(self: &Rc<Self>, below: Offset) -> Result<Option<Found>, ReadError> {
+    pub async fn max_timestamp(self: &Rc<Self>, below: Offset) -> Result<Option<FoundByTime>, ReadError> {
         self.check_open_for_read()?;
         let start = self.log_start().offset;
         let drained = self.drained().offset;
@@ -181,8 +185,7 @@ impl State {
             .filter_map(|entry| Some((entry.batch()?, entry.max_timestamp)))
     }
 
-    fn found(&self, found: RecordTime) -> Found {
+    fn found(&self, found: RecordTime) -> FoundByTime {
         (found.offset, found.timestamp, self.epochs.term_of(found.offset).unwrap_or(self.start.term))
     }
 }
-

@@ -28,7 +28,8 @@ impl Spans {
 
     /// The commit in the file of `generation` holds again all entries before `end` from files up to `from`.
     pub(crate) fn on_carried(&mut self, generation: u64, from: u64, end: Index) {
-        let reach = self.spans.iter().rev().find(|(held, last)| *held <= from && last.next() <= end).map(|(_, last)| *last);
+        let reach =
+            self.spans.iter().rev().find(|(held, last)| *held <= from && last.next() <= end).map(|(_, last)| *last);
         let Some(reach) = reach else { return };
         self.spans.retain(|(_, last)| *last > reach);
         self.spans.insert(0, (generation, reach));
@@ -71,7 +72,11 @@ mod tests {
         assert_eq!((spans.reach(0), spans.reach(1), spans.reach(7)), (None, Some(Index(9)), Some(Index(20))));
         spans.on_carried(4, 1, Index(10));
         assert_eq!(spans.spans, [(4, Index(9)), (2, Index(12)), (3, Index(20))]);
-        assert_eq!(spans.reach(2), Some(Index(12)), "what lies before it counts as lying there: too careful, never too bold");
+        assert_eq!(
+            spans.reach(2),
+            Some(Index(12)),
+            "what lies before it counts as lying there: too careful, never too bold"
+        );
         spans.on_carried(4, 2, Index(13));
         assert_eq!(spans.spans, [(4, Index(12)), (3, Index(20))]);
         spans.on_truncated(Index(15));

@@ -46,6 +46,7 @@ impl SegmentSet {
         at: OpenAt<'_>,
     ) -> Result<Rc<SegmentSet>, SegmentError> {
         let start = at.checkpoint.map_or(at.start, |checkpoint| checkpoint.end);
+        let dir_exists = fs::exists(&dir).await.map_err(SegmentError::io("open", &dir))?;
         let state = State {
             config,
             closed: Vec::new(),
@@ -55,9 +56,10 @@ impl SegmentSet {
             settled: at.checkpoint.map_or(Offset(0), settled),
             clean_bytes: 0,
             generation: 0,
-            names_unflushed: false,
-            dir_unflushed: false,
-            dir_exists: fs::exists(&dir).await.map_err(SegmentError::io("open", &dir))?,
+            // What is found may be in the cache of a disk that the last process did not flush.
+            names_unflushed: dir_exists,
+            dir_unflushed: dir_exists,
+            dir_exists,
             failed: false,
         };
         let set = SegmentSet::assemble(shard, dir, group, state);

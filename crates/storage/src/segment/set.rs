@@ -211,7 +211,8 @@ impl SegmentSet {
         if names {
             fs::sync_dir(&self.dir).await.map_err(SegmentError::io("flush", &self.dir))?;
         }
-        if let Some(parent) = self.dir.parent().filter(|_| dir) {
+        // The topic's directory may be as new as the log's.
+        for parent in self.dir.ancestors().skip(1).take(if dir { 2 } else { 0 }) {
             fs::sync_dir(parent).await.map_err(SegmentError::io("flush", parent))?;
         }
         Ok(())

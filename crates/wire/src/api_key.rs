@@ -73,3 +73,31 @@ impl fmt::Display for ApiKey {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_advertised_that_cannot_be_decoded_but_for_produce() {
+        for api in ApiKey::ALL {
+            let (known, said) = (api.versions(), api.advertised());
+            assert!(said.end() <= known.end(), "{api}");
+            assert!(said.start() >= known.start() || *api == ApiKey::Produce, "{api}");
+            assert_eq!(ApiKey::from_code(api.code()), Some(*api));
+        }
+        assert_eq!(ApiKey::Produce.advertised(), 0..=12);
+        assert_eq!(ApiKey::from_code(4), None);
+    }
+
+    #[test]
+    fn only_the_answer_to_api_versions_has_a_plain_header_in_flexible_versions() {
+        for api in ApiKey::ALL {
+            for version in api.versions() {
+                let plain = api.flexible(version) != api.flexible_response_header(version);
+                assert_eq!(plain, *api == ApiKey::ApiVersions && version >= 3, "{api} v{version}");
+            }
+            assert!(api.flexible(api.versions().end() + 1).is_err());
+        }
+    }
+}

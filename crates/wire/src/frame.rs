@@ -116,3 +116,63 @@ pub fn decode_response<R: Response>(frame: &mut Bytes, version: i16) -> Result<(
     *frame = tags.rest();
     Ok((correlation_id, R::decode(frame, version)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorCode, Records, fetch, produce};
+
+    #[test]
+    fn records_of_a_response_are_never_copied() {
+        let batch = Bytes::from(vec![7; 1000]);
+        let partition = fetch::PartitionData { records: Some(Records::from(batch.clone())), ..Default::default() };
+        let topic =
+            fetch::FetchableTopicResponse { partitions: vec![partition.clone(), partition], ..Default::default() };
+        let response = fetch::FetchResponse { responses: vec![topic], ..Default::default() };
+        for version in 4..=18 {
+            let parts = encode_response(1, version, &response).unwrap();
+            let shared: Vec<_> = parts.iter().filter(|part| part.as_ptr() == batch.as_ptr()).collect();
+            // Flexible versions end with tags behind the records.
+            let expected = if version >= 12 { 5 } else { 4 };
+            assert_eq!((parts.len(), shared.len()), (expected, 2), "v{version}");
+            let length = parts.iter().map(Bytes::len).sum::<usize>() - LENGTH_BYTES;
+            assert_eq!(parts[0][..4], (length as i32).to_be_bytes());
+        }
+    }
+
+    #[test]
+    fn records_of_a_request_are_slices_of_its_frame() {
+        let partition = produce::PartitionProduceData { index: 1, records: Some(Bytes::from_static(b"batch")) };
+        let topic = produce::TopicProduceData { partition_data: vec![partition], ..Default::default() };
+        let request = produce::ProduceRequest { topic_data: vec![topic], ..Default::default() };
+        let frame = Bytes::from(encode_request(1, None, 9, &request).unwrap().concat()).slice(LENGTH_BYTES..);
+        let mut body = frame.clone();
+        let header = RequestHeader::decode(&mut body).unwrap();
+        let decoded = <produce::ProduceRequest as crate::Message>::decode(&mut body, header.api_version).unwrap();
+        let records = decoded.topic_data[0].partition_data[0].records.clone().unwrap();
+        assert!(frame.as_ptr_range().contains(&records.as_ptr()));
+        assert_eq!(records, "batch");
+    }
+
+    #[test]
+    fn a_version_that_cannot_say_a_thing_refuses_it_by_name() {
+        let mut response = crate::delete_topics::DeleteTopicsResponse::default();
+        response.responses.push(Default::default());
+        response.responses[0].error_code = ErrorCode::TopicDeletionDisabled;
+        assert!(encode_response(1, 1, &response).is_ok());
+        response.responses[0].name = None;
+        let field = "DeletableTopicResult.name";
+        assert_eq!(encode_response(1, 1, &response), Err(WireError::NullField { field, version: 1 }));
+        let request = crate::leave_group::LeaveGroupRequest { members: vec![Default::default()], ..Default::default() };
+        let field = "LeaveGroupRequest.members";
+        assert_eq!(encode_request(1, None, 2, &request), Err(WireError::NotInVersion { field, version: 2 }));
+    }
+
+    #[test]
+    fn an_unknown_api_still_has_a_header() {
+        let mut frame = Bytes::from_static(b"\x03\xe7\0\x01\0\0\0\x05\xff\xffrest");
+        let header = RequestHeader::decode(&mut frame).unwrap();
+        assert_eq!((header.api_key, header.api(), header.correlation_id, header.client_id), (999, None, 5, None));
+        assert_eq!(frame, "rest");
+    }
+}

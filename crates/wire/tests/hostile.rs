@@ -76,13 +76,13 @@ impl Attack<'_> {
             &[0x7f, 0xff],
             &[0x00, 0x01, 0x00, 0x00],
         ];
-        let step = bytes.len().div_ceil(150).max(1);
+        let step = bytes.len().div_ceil(60).max(1);
         for at in (0..bytes.len()).step_by(step) {
             for length in LENGTHS {
                 let mut lie = bytes.to_vec();
                 lie.splice(at..(at + length.len()).min(bytes.len()), length.iter().copied());
                 let _ = decode::<M>(&lie, self.version);
-                lie.resize(4096, 1);
+                lie.resize(1024, 1);
                 let _ = decode::<M>(&lie, self.version);
             }
         }
@@ -122,7 +122,7 @@ impl Attack<'_> {
     /// An honest message must not be refused for its size: well beyond the floor that every frame may take, its
     /// arrays stay below the factor.
     fn large<M: Message>(&mut self) {
-        for size in [12, 25, 50, 100] {
+        for size in [6, 9, 13, 20, 30, 45] {
             let bytes = self.honest(size, false);
             decode::<M>(&bytes, self.version).unwrap();
             if bytes.len() > 2 * DECODED_FLOOR {

@@ -372,3 +372,47 @@ fn open_ended(text: &str) -> Result<Versions, String> {
     let versions = Versions::parse(text).filter(|versions| versions.max == i16::MAX);
     versions.ok_or_else(|| format!("{text} is not like 3+"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "api Thing key=1 versions=1-5 advertised=1-5 flexible=3\n  | A thing.\nrequest\n";
+
+    fn thing(fields: &str) -> Result<Api, String> {
+        parse(&format!("{HEAD}{fields}\nresponse\nname string | A name.\n"), &BTreeMap::new())
+    }
+
+    #[test]
+    fn a_struct_occurs_where_its_uses_do() {
+        let api = thing("late [Part] 4+ | x\n  name string | x\nearly [Part] -2 | x").unwrap();
+        assert_eq!(api.structure("Part").versions, Versions { min: 1, max: 5 });
+        assert_eq!(api.structure("Part").fields[0].versions, Versions { min: 1, max: 5 });
+        assert_eq!(api.request[0].fields[0].versions, Versions { min: 4, max: 5 });
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (fields, reason) in [
+            ("name string", "4: name has no doc"),
+            ("name string never | x", "4: never is no version"),
+            ("name string?1-2 | x", "4: 1-2 is not like 3+"),
+            ("name string | x\n    deeper string | x", "5: indented deeper than the struct it could belong to"),
+            ("name string 7+ | x", " ThingRequest.name is in no version"),
+        ] {
+            assert_eq!(thing(fields).unwrap_err(), reason);
+        }
+    }
+
+    #[test]
+    fn tags_are_unique_and_only_in_flexible_versions() {
+        for api in load(&crate::codegen::wire_crate().join("messages")).unwrap() {
+            for s in api.request.iter().chain(&api.response) {
+                let tagged = s.fields.iter().filter(|f| f.tag.is_some());
+                assert!(tagged.clone().all(|f| f.versions.min >= api.flexible), "{}", s.name);
+                let tags: std::collections::BTreeSet<_> = tagged.clone().map(|f| f.tag).collect();
+                assert_eq!(tags.len(), tagged.count(), "{}", s.name);
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@
 use crate::backend::BackendReport;
 use compio::BufResult;
 use compio::driver::{Key, OpCode, Proactor, PushEntry};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -21,12 +21,14 @@ use std::time::Duration;
 /// The driver of one shard.
 pub(crate) struct Driver {
     proactor: RefCell<Proactor>,
+    /// Entries put into the submission queue since it was last handed to the kernel; an upper bound.
+    queued: Cell<u32>,
     pub(crate) report: BackendReport,
 }
 
 impl Driver {
     pub(crate) fn new(proactor: Proactor, report: BackendReport) -> Rc<Driver> {
-        Rc::new(Driver { proactor: RefCell::new(proactor), report })
+        Rc::new(Driver { proactor: RefCell::new(proactor), queued: Cell::new(0), report })
     }
 
     /// True if files go through the ring; false if they go to the thread pool and sockets must be non-blocking.
@@ -42,11 +44,25 @@ impl Driver {
     /// Submits what was pushed, waits up to `timeout` (`None`: until something happens) and wakes whose operations are
     /// done.
     pub(crate) fn poll(&self, timeout: Option<Duration>) {
+        self.queued.set(0);
         // Wakes happen inside, with the proactor borrowed: they only put tasks into queues.
         match self.proactor.borrow_mut().poll(timeout) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
             Err(error) => panic!("the I/O driver failed: {error}"),
+        }
+    }
+
+    /// Makes sure that one more entry fits. compio makes room for an operation by itself, but gives up on a cancellation
+    /// that finds the queue full; the operation would then hold its file or socket for ever.
+    fn make_room(&self) {
+        self.queued.set(self.queued.get() + 1);
+        if self.queued.get() >= self.report.entries {
+            self.queued.set(1);
+            // "Notified" is answered if someone woke the driver meanwhile; it must not be lost before we sleep.
+            if self.proactor.borrow_mut().flush() {
+                self.waker().wake();
+            }
         }
     }
 
@@ -75,6 +91,9 @@ impl<T: OpCode + 'static> Future for Submit<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if matches!(this.state, State::Idle(_)) {
+            this.driver.make_room();
+        }
         let mut proactor = this.driver.proactor.borrow_mut();
         let entry = match std::mem::replace(&mut this.state, State::Done) {
             State::Idle(operation) => proactor.push(operation),
@@ -95,6 +114,7 @@ impl<T: OpCode + 'static> Future for Submit<T> {
 impl<T: OpCode> Drop for Submit<T> {
     fn drop(&mut self) {
         if let State::Flying(key) = std::mem::replace(&mut self.state, State::Done) {
+            self.driver.make_room();
             let done = self.driver.proactor.borrow_mut().cancel(key);
             // The operation's buffers are dropped outside the borrow.
             drop(done);

@@ -19,6 +19,7 @@ use crate::random::{mix, seed_from_kernel};
 use crate::shard::{Machine, Shard};
 use crate::space::Space;
 use crate::task::spawn;
+use crate::watchdog::Watchdog;
 use ailurus_model::ShardId;
 use async_task::Runnable;
 use std::any::Any;
@@ -102,6 +103,7 @@ where
     for _ in 0..shards {
         readies.recv().unwrap_or(Err(Error::Lost))?;
     }
+    let _watchdog = Watchdog::start(hub).map_err(|source| Error::Thread { shard: shards, source })?;
     finish(threads, || results.try_recv().ok())
 }
 

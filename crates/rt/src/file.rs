@@ -501,7 +501,7 @@ fn open_real(path: &PathBuf, options: OpenOptions) -> io::Result<(OwnedFd, bool,
     flags.set(OFlags::CREATE, options.create || options.create_new);
     flags.set(OFlags::EXCL, options.create_new);
     flags.set(OFlags::TRUNC, options.truncate);
-    let open = |flags| rustix::fs::open(path, flags, Mode::from_raw_mode(0o644));
+    let open = |flags| rustix::fs::openat(rustix::fs::CWD, path, flags, Mode::from_raw_mode(0o644));
     let (fd, direct) = match options.direct.then(|| open(flags | OFlags::DIRECT)) {
         Some(Ok(fd)) => (fd, true),
         // tmpfs before Linux 6.6, some FUSE and network file systems. The refused open may have made the file.

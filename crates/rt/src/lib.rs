@@ -17,7 +17,8 @@
 //! In reading order:
 //! - [`config`]: what a machine is given; [`backend`]: which rung of the ladder it stands on.
 //! - `hub`, `ring`, `crossing`: what shards share, the rings between them, calls and credits.
-//! - `shard`, `group`, `task`, `executor`: one shard, who runs next, what runs, and the loop that runs it.
+//! - `shard`, `group`, `task`, `executor`, `watchdog`: one shard, who runs next, what runs, the loop that runs it,
+//!   and who notices when it does not come back.
 //! - [`sharded`]: services with one part per shard; [`foreign`]: values that go home; [`outside`]: other threads.
 //! - [`time`], [`random`], [`gate`], [`memory`], [`signal`]: clocks, chance, leaving in order, admission, the end.
 //! - [`dma`], [`file`], [`fs`], `disk_queue`, `space`, `blocking`: buffers, files, directories, who may use the disk.
@@ -54,6 +55,7 @@ mod space;
 pub mod stats;
 mod task;
 pub mod time;
+mod watchdog;
 
 pub use backend::{BackendReport, Rung, backend};
 pub use blocking::run_blocking;

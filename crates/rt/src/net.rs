@@ -278,6 +278,15 @@ impl ConnRx {
     }
 }
 
+impl Drop for ConnRx {
+    fn drop(&mut self) {
+        if self.broken {
+            // A read was given up: its operation may still hold the socket. This ends it.
+            _ = self.wire.socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 /// The sending half.
 pub struct ConnTx {
     wire: Rc<Wire>,
@@ -319,6 +328,14 @@ impl ConnTx {
     /// A handle that can end a pending read or write.
     pub fn closer(&self) -> Closer {
         Closer(Rc::downgrade(&self.wire))
+    }
+}
+
+impl Drop for ConnTx {
+    fn drop(&mut self) {
+        if self.broken {
+            _ = self.wire.socket.shutdown(Shutdown::Both);
+        }
     }
 }
 

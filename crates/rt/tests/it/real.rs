@@ -1,37 +1,14 @@
+use super::{Dir, both, on_machine};
 use ailurus_model::ShardId;
 use ailurus_rt as rt;
 use bytes::Bytes;
-use rt::{Abort, Config, Conn, DmaBuf, File, Group, IoClass, Lane, Listener, OpenOptions, Sharded};
+use rt::{
+    Abort, Config, Conn, DmaBuf, File, Foreign, Group, IoClass, Lane, Listener, OpenOptions, Outside, Refused, Sharded,
+};
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
-
-fn on_machine<T: Send + 'static, F: Future<Output = T> + 'static>(main: impl FnOnce() -> F + Send + 'static) -> T {
-    rt::run(Config::small(), main).expect("the machine runs")
-}
-
-/// A directory of its own for each test, removed at the end.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str) -> Dir {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("rt-{name}-{}", std::process::id()));
-        _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a directory for the test");
-        Dir(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 #[test]
 fn main_gives_its_result_back() {
@@ -63,69 +40,50 @@ fn services_live_on_their_shard_and_are_called_across() {
 
 #[test]
 fn an_echo_goes_through_both_shards() {
-    on_machine(|| async {
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
-        let addr = listener.local_addr();
-        let stop = Abort::new();
-        let serving = rt::spawn(
-            Group::Kafka,
-            listener.serve(stop.clone(), |conn: Conn| async move {
-                let (mut rx, mut tx) = conn.split();
-                while let Some(len) = rx.read(4).await.expect("a whole length") {
-                    let len = u32::from_be_bytes(len[..].try_into().expect("four bytes")) as usize;
-                    let body = rx.read(len).await.expect("a whole body").expect("a body after its length");
-                    let shard = Bytes::copy_from_slice(&rt::this_shard().0.to_be_bytes());
-                    tx.write(vec![shard, body]).await.expect("the client listens");
-                }
-            }),
-        );
-        let mut shards = std::collections::BTreeSet::new();
-        let mut open = Vec::new();
-        for len in [0usize, 1, 511, 512, 513, 4096, 70_000, 3 << 20] {
-            let (mut rx, mut tx) = Conn::connect(addr).await.expect("it listens").split();
-            let body: Vec<u8> = (0..len).map(|at| (at * 31 % 251) as u8).collect();
-            for _ in 0..3 {
-                let length = Bytes::copy_from_slice(&(len as u32).to_be_bytes());
-                let send = tx.write(vec![length, Bytes::from(body.clone())]);
-                let receive = async {
-                    let shard = rx.read(2).await.expect("an answer").expect("not closed");
-                    let back = rx.read(len).await.expect("an answer");
-                    assert_eq!(back.as_deref().unwrap_or_default(), body, "the echo of {len} bytes");
-                    shard[1]
-                };
-                let (sent, shard) = both(send, receive).await;
-                sent.expect("it listens");
-                shards.insert(shard);
-            }
-            open.push((rx, tx));
-        }
-        assert_eq!(shards.len(), 2, "connections are spread");
-        drop(open);
-        stop.request();
-        serving.await.expect("it ends in peace");
-    });
+    on_machine(echo);
 }
 
-/// Runs two futures at the same time.
-async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
-    let (mut ready_a, mut ready_b) = (None, None);
-    std::future::poll_fn(|context| {
-        use std::task::Poll;
-        if ready_a.is_none()
-            && let Poll::Ready(value) = a.as_mut().poll(context)
-        {
-            ready_a = Some(value);
+/// Echoes bodies of many sizes through connections on both shards.
+pub(crate) async fn echo() {
+    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+    let addr = listener.local_addr();
+    let stop = Abort::new();
+    let serving = rt::spawn(
+        Group::Kafka,
+        listener.serve(stop.clone(), |conn: Conn| async move {
+            let (mut rx, mut tx) = conn.split();
+            while let Some(len) = rx.read(4).await.expect("a whole length") {
+                let len = u32::from_be_bytes(len[..].try_into().expect("four bytes")) as usize;
+                let body = rx.read(len).await.expect("a whole body").expect("a body after its length");
+                let shard = Bytes::copy_from_slice(&rt::this_shard().0.to_be_bytes());
+                tx.write(vec![shard, body]).await.expect("the client listens");
+            }
+        }),
+    );
+    let mut shards = std::collections::BTreeSet::new();
+    let mut open = Vec::new();
+    for len in [0usize, 1, 511, 512, 513, 4096, 70_000, 3 << 20] {
+        let (mut rx, mut tx) = Conn::connect(addr).await.expect("it listens").split();
+        let body: Vec<u8> = (0..len).map(|at| (at * 31 % 251) as u8).collect();
+        for _ in 0..3 {
+            let length = Bytes::copy_from_slice(&(len as u32).to_be_bytes());
+            let send = tx.write(vec![length, Bytes::from(body.clone())]);
+            let receive = async {
+                let shard = rx.read(2).await.expect("an answer").expect("not closed");
+                let back = rx.read(len).await.expect("an answer");
+                assert_eq!(back.as_deref().unwrap_or_default(), body, "the echo of {len} bytes");
+                shard[1]
+            };
+            let (sent, shard) = both(send, receive).await;
+            sent.expect("it listens");
+            shards.insert(shard);
         }
-        if ready_b.is_none()
-            && let Poll::Ready(value) = b.as_mut().poll(context)
-        {
-            ready_b = Some(value);
-        }
-        if ready_a.is_some() && ready_b.is_some() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    (ready_a.expect("ready"), ready_b.expect("ready"))
+        open.push((rx, tx));
+    }
+    assert_eq!(shards.len(), 2, "connections are spread");
+    drop(open);
+    stop.request();
+    serving.await.expect("it ends in peace");
 }
 
 #[test]
@@ -159,43 +117,328 @@ fn a_file_is_written_read_and_flushed() {
     for direct in [false, true] {
         let dir = Dir::new(&format!("file-{direct}"));
         let path = dir.file("data");
-        on_machine(move || async move {
-            let options = OpenOptions { direct, create: true, write: true, ..OpenOptions::default() };
-            let file = File::open(&path, options).await.expect("opens");
-            file.allocate(0, 1 << 20).await.expect("room");
-            assert_eq!(file.len().await.expect("a size"), 1 << 20);
-            let mut buf = DmaBuf::new(64 << 10);
-            for at in 0..buf.capacity() {
-                buf.extend_from_slice(&[(at % 253) as u8]);
-            }
-            let (written, buf) = file.write_at(IoClass::Produce, 8192, buf).await;
-            written.expect("written");
-            file.sync_data(IoClass::Produce).await.expect("flushed");
-            let (read, back) = file.read_at(IoClass::Background, 8192, DmaBuf::new(64 << 10)).await;
-            assert_eq!(read.expect("read"), 64 << 10);
-            assert_eq!(back[..], buf[..]);
-            let (read, back) = file.read_at(IoClass::Fetch, (1 << 20) - 4096, DmaBuf::new(64 << 10)).await;
-            assert_eq!((read.expect("read"), back.len()), (4096, 4096), "up to the end of the file");
-            if file.is_direct() {
-                let (refused, _) = file.write_at(IoClass::Produce, 1, DmaBuf::from_slice(&[1; 100])).await;
-                assert_eq!(refused.expect_err("not aligned").kind(), std::io::ErrorKind::InvalidInput);
-            } else {
-                let parts = vec![Bytes::from_static(b"hello "), Bytes::new(), Bytes::from_static(b"world")];
-                file.write_all_at(IoClass::Raft, 3, parts).await.expect("written");
-                let (_, back) = file.read_at(IoClass::Fetch, 0, DmaBuf::new(14)).await;
-                assert_eq!(&back[3..14], b"hello world");
-            }
-            file.set_len(10).await.expect("cut");
-            assert_eq!(file.len().await.expect("a size"), 10);
-            file.close().await.expect("closed");
-            let stats = rt::stats();
-            assert_eq!(stats.disk(IoClass::Produce).flushes, 1);
-            assert_eq!(stats.disk(IoClass::Background).read_bytes, 64 << 10);
-        });
+        on_machine(move || write_and_read(path, direct));
     }
+}
+
+/// Writes, flushes, reads and cuts a file.
+pub(crate) async fn write_and_read(path: std::path::PathBuf, direct: bool) {
+    let options = OpenOptions { direct, create: true, write: true, ..OpenOptions::default() };
+    let file = File::open(&path, options).await.expect("opens");
+    file.allocate(0, 1 << 20).await.expect("room");
+    assert_eq!(file.len().await.expect("a size"), 1 << 20);
+    let mut buf = DmaBuf::new(64 << 10);
+    for at in 0..buf.capacity() {
+        buf.extend_from_slice(&[(at % 253) as u8]);
+    }
+    let (written, buf) = file.write_at(IoClass::Produce, 8192, buf).await;
+    written.expect("written");
+    file.sync_data(IoClass::Produce).await.expect("flushed");
+    let (read, back) = file.read_at(IoClass::Background, 8192, DmaBuf::new(64 << 10)).await;
+    assert_eq!(read.expect("read"), 64 << 10);
+    assert_eq!(back[..], buf[..]);
+    let (read, back) = file.read_at(IoClass::Fetch, (1 << 20) - 4096, DmaBuf::new(64 << 10)).await;
+    assert_eq!((read.expect("read"), back.len()), (4096, 4096), "up to the end of the file");
+    if file.is_direct() {
+        let (refused, _) = file.write_at(IoClass::Produce, 1, DmaBuf::from_slice(&[1; 100])).await;
+        assert_eq!(refused.expect_err("not aligned").kind(), std::io::ErrorKind::InvalidInput);
+    } else {
+        let parts = vec![Bytes::from_static(b"hello "), Bytes::new(), Bytes::from_static(b"world")];
+        file.write_all_at(IoClass::Raft, 3, parts).await.expect("written");
+        let (_, back) = file.read_at(IoClass::Fetch, 0, DmaBuf::new(14)).await;
+        assert_eq!(&back[3..14], b"hello world");
+    }
+    file.set_len(10).await.expect("cut");
+    assert_eq!(file.len().await.expect("a size"), 10);
+    file.close().await.expect("closed");
+    let stats = rt::stats();
+    assert_eq!(stats.disk(IoClass::Produce).flushes, 1);
+    assert_eq!(stats.disk(IoClass::Background).read_bytes, 64 << 10);
 }
 
 #[test]
 fn ten_thousand_parked_fetches_are_woken_by_one_produce() {
     on_machine(|| super::park_and_wake(10_000));
+}
+
+/// Says on drop on which shard it was dropped.
+struct Mortal(Rc<()>, Sharded<Cell<u32>>);
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        self.1.local().set(self.1.local().get() + 1);
+        assert_eq!(Rc::strong_count(&self.0), 1);
+    }
+}
+
+#[test]
+fn a_foreign_value_and_a_buffer_go_home() {
+    on_machine(|| async {
+        let deaths = Sharded::start(|_| Cell::new(0)).await;
+        let foreign = Foreign::new(Mortal(Rc::new(()), deaths));
+        let kept = rt::stats().slab_kept_now;
+        let bytes = rt::share(DmaBuf::from_slice(&[9; 10_000]));
+        let slice = bytes.slice(5000..);
+        drop(bytes);
+        deaths
+            .on(ShardId(1), Lane::Kafka, move |_| {
+                assert!(foreign.at_home().is_none());
+                assert_eq!(slice[..], [9; 5000]);
+            })
+            .await;
+        // Both were dropped on shard 1; they come with its answers.
+        while rt::stats().slab_kept_now == kept || deaths.local().get() == 0 {
+            rt::yield_now().await;
+        }
+        assert_eq!(deaths.map(Lane::Admin, |deaths| deaths.get()).await, [1, 0]);
+        assert_eq!(rt::stats().slab_kept_now, kept + 16384);
+    });
+}
+
+#[test]
+fn outsiders_ask_a_shard_and_hear_when_it_is_too_much() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let asker = std::thread::spawn(move || {
+        let (outside, service): (Outside, Sharded<Cell<u32>>) = receiver.recv().expect("a door");
+        let bump = |by: u32| {
+            move |part: Rc<Cell<u32>>| -> rt::LocalBoxFuture<(ShardId, u32)> {
+                Box::pin(async move {
+                    rt::yield_now().await;
+                    part.set(part.get() + by);
+                    (rt::this_shard(), part.get())
+                })
+            }
+        };
+        let first = outside.call(service, ShardId(1), bump(1)).expect("room").wait();
+        assert_eq!(first, Ok((ShardId(1), 1)));
+        // While the shard is busy elsewhere, its queue fills.
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let block = outside.call(service, ShardId(1), move |_| {
+            begun.send(()).expect("somebody waits");
+            released.recv().expect("released");
+            Box::pin(async {})
+        });
+        begins.recv().expect("it blocks");
+        let calls: Vec<_> = (0..1000).map(|_| outside.call(service, ShardId(1), bump(1))).collect();
+        let refused = calls.iter().filter(|call| matches!(call, Err(Refused::Overloaded))).count();
+        assert_eq!(refused, 1000 - 256);
+        release.send(()).expect("it waits");
+        block.expect("room").wait().expect("done");
+        let done = calls.into_iter().flatten().map(|call| call.wait().expect("done")).max();
+        assert_eq!(done, Some((ShardId(1), 257)));
+        outside
+    });
+    on_machine(|| async move {
+        let service = Sharded::start(|_| Cell::new(0)).await;
+        sender.send((Outside::get(), service)).expect("the asker waits");
+        while service.on(ShardId(1), Lane::Admin, |part| part.get()).await < 257 {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let outside = asker.join().expect("the asker is content");
+    let service: Sharded<Cell<u32>> = on_machine(|| Sharded::start(|_| Cell::new(0)));
+    let late = outside.call(service, ShardId(0), |_| Box::pin(async {}));
+    assert_eq!(late.err(), Some(Refused::Stopped));
+}
+
+#[test]
+fn a_panic_ends_the_machine_and_goes_on_in_run() {
+    let ended = std::panic::catch_unwind(|| {
+        on_machine(|| async {
+            let service = Sharded::start(|_| ()).await;
+            service.on(ShardId(1), Lane::Kafka, |_| panic!("broken invariant")).await;
+        })
+    });
+    let panic = ended.expect_err("it goes on");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"broken invariant"));
+}
+
+#[test]
+fn an_idle_machine_does_not_turn() {
+    on_machine(|| async {
+        let service = Sharded::start(|_| ()).await;
+        // Whatever the start left to do, and what adaptive spinning still hopes for.
+        rt::sleep(Duration::from_millis(100)).await;
+        let turns = service.map(Lane::Admin, |_| rt::stats().turns).await;
+        rt::sleep(Duration::from_millis(300)).await;
+        let later = service.map(Lane::Admin, |_| rt::stats().turns).await;
+        for (before, after) in turns.into_iter().zip(later) {
+            assert!(after - before < 20, "{} turns in an idle time", after - before);
+        }
+    });
+}
+
+#[test]
+fn a_stall_is_counted_and_background_yields() {
+    let config = Config { shards: 1, stall: Duration::from_millis(5), ..Config::small() };
+    rt::run(config, || async {
+        let hog = rt::spawn(Group::Admin, async {
+            let begun = rt::now();
+            while begun.elapsed() < Duration::from_millis(20) {}
+        });
+        hog.await;
+        assert!(rt::stats().stalls >= 1);
+        assert!(rt::stats().stall_worst_ns >= 20_000_000);
+        // A background task that asks to yield lets others in after each slice.
+        let others = Rc::new(Cell::new(0u32));
+        let seen = others.clone();
+        let other = rt::spawn(Group::Kafka, async move {
+            loop {
+                seen.set(seen.get() + 1);
+                rt::yield_now().await;
+            }
+        });
+        let hog = rt::spawn(Group::Compaction, async move {
+            let begun = rt::now();
+            let mut yields = 0;
+            while begun.elapsed() < Duration::from_millis(20) {
+                if rt::need_preempt() {
+                    yields += 1;
+                    rt::yield_now().await;
+                }
+            }
+            yields
+        });
+        assert!(hog.await > 2, "slices end");
+        assert!(others.get() > 10, "others ran {} times", others.get());
+        drop(other);
+    })
+    .expect("the machine runs");
+}
+
+#[test]
+fn beyond_the_space_limit_files_do_not_grow() {
+    let dir = Dir::new("space");
+    let root = dir.file("");
+    std::fs::write(dir.file("old"), [0; 1000]).expect("written");
+    let config = Config { disk_space_max: Some(101_000), disk_space_root: Some(root.clone()), ..Config::small() };
+    rt::run(config, || async move {
+        assert_eq!(rt::fs::free_space(&root).await.expect("known"), 100_000);
+        let options = OpenOptions { create: true, write: true, ..OpenOptions::default() };
+        let file = File::open(&root.join("new"), options).await.expect("opens");
+        file.allocate(0, 60_000).await.expect("fits");
+        let (full, _) = file.write_at(IoClass::Produce, 60_000, DmaBuf::from_slice(&[1; 50_000])).await;
+        assert_eq!(full.expect_err("full").kind(), std::io::ErrorKind::StorageFull);
+        file.write_at(IoClass::Produce, 0, DmaBuf::from_slice(&[1; 50_000])).await.0.expect("grows nothing");
+        rt::fs::remove_file(&root.join("old")).await.expect("removed");
+        assert_eq!(rt::fs::free_space(&root).await.expect("known"), 41_000);
+        file.set_len(1000).await.expect("cut");
+        rt::fs::rename(&root.join("new"), &root.join("newer")).await.expect("renamed");
+        assert_eq!(rt::fs::free_space(&root).await.expect("known"), 100_000);
+        rt::fs::create_dir_all(&root.join("a/b")).await.expect("made");
+        rt::fs::rename(&root.join("newer"), &root.join("a/b/c")).await.expect("renamed");
+        rt::fs::remove_dir_all(&root.join("a")).await.expect("removed");
+        assert_eq!(rt::fs::free_space(&root).await.expect("known"), 101_000);
+    })
+    .expect("the machine runs");
+}
+
+#[test]
+fn directories_and_locks() {
+    let dir = Dir::new("names");
+    let root = dir.file("");
+    on_machine(|| async move {
+        rt::fs::write_durably(&root.join("b"), b"old").await.expect("written");
+        rt::fs::write_durably(&root.join("b"), b"new").await.expect("written");
+        rt::fs::create_dir_all(&root.join("a/deep")).await.expect("made");
+        let entries = rt::fs::read_dir(&root).await.expect("read");
+        let names: Vec<_> = entries.iter().map(|entry| (entry.name.to_str().expect("ASCII"), entry.is_dir)).collect();
+        assert_eq!(names, [("a", true), ("b", false)]);
+        assert_eq!(rt::fs::read(&root.join("b")).await.expect("read"), b"new");
+        assert!(rt::fs::exists(&root.join("a/deep")).await.expect("known"));
+        assert!(!rt::fs::exists(&root.join("c")).await.expect("known"));
+        rt::fs::sync_fs(&root).await.expect("flushed");
+        let lock = rt::fs::lock(&root.join("lock")).await.expect("free");
+        let taken = rt::fs::lock(&root.join("lock")).await.err().expect("taken");
+        assert_eq!(taken.kind(), std::io::ErrorKind::WouldBlock);
+        drop(lock);
+        rt::fs::lock(&root.join("lock")).await.expect("free again");
+        let missing = File::open(&root.join("none"), OpenOptions::default()).await.err().expect("missing");
+        assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn a_signal_asks_for_the_end() {
+    let signal = on_machine(|| async {
+        let waiting = rt::spawn(Group::Cluster, rt::shutdown_signal());
+        // Its first poll takes the signals over.
+        while rt::stats().polls[Group::Cluster as usize] < 3 {
+            rt::yield_now().await;
+        }
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).expect("to ourselves");
+        waiting.await
+    });
+    assert_eq!(signal, rt::Signal::Terminate);
+}
+
+#[test]
+fn blocking_work_runs_elsewhere_and_its_panic_comes_back() {
+    on_machine(|| async {
+        let here = std::thread::current().id();
+        assert_ne!(rt::run_blocking(|| std::thread::current().id()).await, here);
+        let many: Vec<_> =
+            (0..100u32).map(|number| rt::spawn(Group::Admin, rt::run_blocking(move || number * 2))).collect();
+        for (number, task) in many.into_iter().enumerate() {
+            assert_eq!(task.await, number as u32 * 2);
+        }
+    });
+    let ended = std::panic::catch_unwind(|| on_machine(|| rt::run_blocking(|| panic!("in the pool"))));
+    assert!(ended.is_err());
+}
+
+#[test]
+fn gates_aborts_and_permits() {
+    on_machine(|| async {
+        let (gate, abort) = (rt::Gate::new(), Abort::new());
+        let worker = rt::spawn(Group::Kafka, {
+            let (pass, abort) = (gate.enter().expect("open"), abort.clone());
+            async move {
+                abort.requested().await;
+                drop(pass);
+            }
+        });
+        let closing = rt::spawn(Group::Kafka, {
+            let gate = gate.clone();
+            async move { gate.close().await }
+        });
+        rt::yield_now().await;
+        assert!(gate.enter().is_err() && !closing.is_finished());
+        abort.request();
+        both(worker, closing).await;
+
+        let memory = rt::Memory::new(100);
+        assert_eq!(memory.largest(), 50);
+        let mut permit = memory.acquire(40).await;
+        let part = permit.split(15);
+        assert_eq!((permit.bytes(), part.bytes(), memory.free()), (25, 15, 60));
+        drop(permit);
+        assert_eq!(memory.free(), 85);
+        assert!(memory.try_acquire(90).is_none());
+        drop(part);
+        assert_eq!(memory.free(), 100);
+        assert_eq!(rt::memory().free(), 32 << 20, "half of 64 MiB");
+    });
+}
+
+#[test]
+fn a_read_that_was_given_up_poisons_its_half() {
+    on_machine(|| async {
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+        let addr = listener.local_addr();
+        let stop = Abort::new();
+        let serving = rt::spawn(
+            Group::Kafka,
+            listener.serve(stop.clone(), |conn: Conn| async move {
+                let (mut rx, _tx) = conn.split();
+                assert!(rt::timeout(Duration::from_millis(2), rx.read(10)).await.is_err());
+                assert!(rx.read(10).await.is_err());
+            }),
+        );
+        let (mut rx, _tx) = Conn::connect(addr).await.expect("it listens").split();
+        assert!(rx.read(1).await.expect("a clean end").is_none(), "the other side closed");
+        stop.request();
+        serving.await.expect("it ends in peace");
+    });
 }

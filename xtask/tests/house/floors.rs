@@ -1,0 +1,126 @@
+//! `layers.toml` against every manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::repository::{manifest, no_complaints, read, root};
+
+const PREFIX: &str = "ailurus-";
+
+/// What `layers.toml` says.
+struct Layers {
+    floors: BTreeMap<String, i64>,
+    only: BTreeMap<String, BTreeSet<String>>,
+}
+
+fn layers() -> Layers {
+    let table: toml::Table = read(&root().join("layers.toml")).parse().expect("layers.toml is TOML");
+    let floors = table["floors"].as_table().expect("[floors] is a table");
+    let only = table["only"].as_table().expect("[only] is a table");
+    let names = |list: &toml::Value| -> BTreeSet<String> {
+        list.as_array().expect("a list").iter().map(|name| name.as_str().expect("a name").to_owned()).collect()
+    };
+    Layers {
+        floors: floors.iter().map(|(name, floor)| (name.clone(), floor.as_integer().expect("a number"))).collect(),
+        only: only.iter().map(|(name, list)| (name.clone(), names(list))).collect(),
+    }
+}
+
+/// The folders below `crates`.
+fn crates() -> BTreeSet<String> {
+    let folder = std::fs::read_dir(root().join("crates")).expect("the repository has crates");
+    let names = folder.map(|entry| entry.expect("an entry").path()).filter(|path| path.join("Cargo.toml").exists());
+    names.map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+/// What a manifest names, for the product, for tests and for build scripts, on any platform.
+fn dependencies(table: &toml::Table) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+        if let Some(list) = table.get(kind).and_then(toml::Value::as_table) {
+            found.extend(list.iter().map(|(alias, what)| package_name(alias, what)));
+        }
+    }
+    for target in table.get("target").and_then(toml::Value::as_table).into_iter().flat_map(|targets| targets.values()) {
+        found.extend(dependencies(target.as_table().expect("a target is a table")));
+    }
+    found
+}
+
+/// A renamed dependency counts as what it is.
+fn package_name(alias: &str, what: &toml::Value) -> String {
+    what.get("package").and_then(toml::Value::as_str).unwrap_or(alias).to_owned()
+}
+
+#[test]
+fn every_crate_is_on_a_floor_and_every_floor_has_its_crates() {
+    let on_floors: BTreeSet<String> = layers().floors.into_keys().collect();
+    assert_eq!(crates(), on_floors, "left: crates/*, right: layers.toml");
+}
+
+#[test]
+fn folders_and_packages_have_the_same_name() {
+    for name in crates() {
+        let package =
+            manifest(&root().join("crates").join(&name))["package"]["name"].as_str().expect("a name").to_owned();
+        let expected = if name == "ailurus" { name } else { format!("{PREFIX}{name}") };
+        assert_eq!(package, expected);
+    }
+}
+
+#[test]
+fn imports_point_down() {
+    let floors = layers().floors;
+    let mut complaints = Vec::new();
+    let mut arrows = 0;
+    for importer in crates() {
+        for package in dependencies(&manifest(&root().join("crates").join(&importer))) {
+            let Some(imported) = package.strip_prefix(PREFIX).or((package == "ailurus").then_some("ailurus")) else {
+                continue;
+            };
+            arrows += 1;
+            // A crate's own tests may ask it for its features.
+            if imported != importer && floors[imported] >= floors[&importer] {
+                complaints.push(format!(
+                    "{importer} (floor {}) imports {imported} (floor {})",
+                    floors[&importer], floors[imported]
+                ));
+            }
+        }
+    }
+    assert!(arrows > 30, "only {arrows} imports between crates were seen: the test reads the manifests wrongly");
+    no_complaints("a crate may import only crates on a lower floor", &complaints);
+}
+
+#[test]
+fn only_these_name_them() {
+    let only = layers().only;
+    let mut complaints = Vec::new();
+    let mut seen = BTreeSet::new();
+    for importer in crates() {
+        for package in dependencies(&manifest(&root().join("crates").join(&importer))) {
+            // `compio` stands for `compio-driver` as well.
+            let Some((name, allowed)) =
+                only.iter().find(|(name, _)| package == **name || package.starts_with(&format!("{name}-")))
+            else {
+                continue;
+            };
+            seen.insert(name.clone());
+            if !allowed.contains(&importer) {
+                complaints.push(format!("{importer} names {package}, which only {allowed:?} may"));
+            }
+        }
+    }
+    no_complaints("[only] of layers.toml", &complaints);
+    assert_eq!(seen, only.into_keys().collect(), "left: outside crates that are used, right: [only] of layers.toml");
+}
+
+#[test]
+fn every_crate_stands_under_the_lints_of_the_workspace() {
+    let lints = manifest(&root())["workspace"]["lints"]["rust"].clone();
+    assert_eq!(lints["unsafe_code"].as_str(), Some("deny"));
+    for folder in crates().iter().map(|name| format!("crates/{name}")).chain(["xtask".to_owned()]) {
+        let table = manifest(&root().join(&folder));
+        let own = table.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+        assert_eq!(own, Some(true), "{folder}/Cargo.toml says `[lints] workspace = true`");
+    }
+}

@@ -288,7 +288,9 @@ impl SemaphoreState {
     }
 
     fn place(&self, ticket: u64) -> usize {
-        self.queue.binary_search_by_key(&ticket, |waiter| waiter.ticket).expect("a waiter stays queued until it is done")
+        self.queue
+            .binary_search_by_key(&ticket, |waiter| waiter.ticket)
+            .expect("a waiter stays queued until it is done")
     }
 }
 

@@ -11,8 +11,10 @@
 
 pub mod disk;
 mod machine;
+mod seeds;
 mod world;
 
 pub use disk::{DiskFaults, DiskOp, SimDisk};
 pub use machine::{Outcome, Sim, SimConfig};
+pub use seeds::seeds;
 pub(crate) use world::{SimFile, SimLock, World};

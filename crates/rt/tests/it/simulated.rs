@@ -1,13 +1,13 @@
 use ailurus_model::ShardId;
 use ailurus_rt as rt;
-use rt::sim::{DiskFaults, DiskOp, Outcome, Sim, SimConfig};
+use rt::sim::{DiskFaults, DiskOp, Outcome, Sim, SimConfig, seeds};
 use rt::{DmaBuf, Fatal, File, Group, IoClass, Lane, OpenOptions, Sharded};
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-const SEEDS: u64 = 60;
+const FEW: u64 = 60;
 
 fn shards(shards: u16) -> SimConfig {
     SimConfig { shards, ..SimConfig::default() }
@@ -56,7 +56,7 @@ fn a_seed_repeats_and_another_differs() {
 
 #[test]
 fn calls_between_two_shards_start_in_order_whatever_they_wait_for() {
-    for seed in 0..SEEDS {
+    for seed in seeds(FEW) {
         let order = Sim::new(seed, SimConfig { lane_credits: 2, ..shards(2) })
             .run(|| async {
                 let log = Sharded::start(|_| RefCell::new(Vec::<u32>::new())).await;
@@ -98,7 +98,7 @@ fn an_hour_passes_at_once() {
 #[test]
 fn what_was_flushed_survives_and_the_rest_is_the_seeds() {
     let mut lost = 0;
-    for seed in 0..SEEDS {
+    for seed in seeds(FEW) {
         let mut sim = Sim::new(seed, shards(2));
         let options = OpenOptions { direct: true, create: true, write: true, ..OpenOptions::default() };
         let wrote = sim.run(move || async move {
@@ -128,17 +128,19 @@ fn what_was_flushed_survives_and_the_rest_is_the_seeds() {
         assert_eq!(&found[..4096], &[1; 4096], "seed {seed}");
         lost += u32::from(found.get(4096) != Some(&2));
     }
-    assert!((1..SEEDS as u32).contains(&lost), "sometimes lost, sometimes not: {lost} of {SEEDS}");
+    let tried = seeds(FEW).count();
+    assert!(tried == 1 || (1..tried as u32).contains(&lost), "sometimes lost, sometimes not: {lost} of {tried}");
 }
 
 #[test]
 fn the_power_goes_at_any_step() {
-    for seed in 0..SEEDS {
+    for seed in seeds(FEW) {
         let mut sim = Sim::new(seed, shards(3));
-        sim.crash_after(seed * 5);
+        let step = seed % FEW * 5;
+        sim.crash_after(step);
         match sim.run(a_bit_of_everything) {
             Outcome::Crashed => {}
-            Outcome::Finished(_) => panic!("seed {seed}: {} steps are not all of it", seed * 5),
+            Outcome::Finished(_) => panic!("seed {seed}: {step} steps are not all of it"),
             Outcome::Fatal(why) => panic!("{why}"),
         }
         assert_eq!(sim.run(a_bit_of_everything).finished().len(), 80);

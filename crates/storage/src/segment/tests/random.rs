@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ailurus_model::Index;
 use ailurus_rt::fs;
-use ailurus_rt::sim::{DiskFaults, Outcome, Sim, SimConfig};
+use ailurus_rt::sim::{DiskFaults, Outcome, Sim, SimConfig, seeds};
 
 use super::model::{Dice, Model, dir, shard, tiny};
 use crate::segment::{SegmentError, SegmentSet};
@@ -99,7 +99,7 @@ fn shared(seed: u64) -> Shared {
 
 #[test]
 fn random_operations_agree_with_the_model() {
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let model = shared(seed);
         let mut sim = Sim::new(seed, SimConfig { shards: 1, ..SimConfig::default() });
         for _ in 0..3 {
@@ -111,7 +111,7 @@ fn random_operations_agree_with_the_model() {
 
 #[test]
 fn whatever_was_flushed_survives_a_crash_at_any_moment() {
-    for seed in 0..150 {
+    for seed in seeds(150) {
         let model = shared(seed);
         let mut dice = Dice(!seed);
         let disk = DiskFaults { sector_bytes: 512, ..DiskFaults::default() };

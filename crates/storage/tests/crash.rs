@@ -358,7 +358,8 @@ fn live(seed: u64, liar: Liar) {
 
 #[test]
 fn what_was_durable_outlives_every_crash() {
-    for seed in 0..120 {
+    let seeds = std::env::var("AILURUS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(80);
+    for seed in 0..seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed, Liar::Nobody))) {
             eprintln!("seed {seed}");
             std::panic::resume_unwind(panic);

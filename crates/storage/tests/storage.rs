@@ -1,0 +1,456 @@
+//! Storage on the simulated machine: one promise per test.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ailurus_model::{GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, ShardId, Term, TopicId, TopicIdPartition};
+use ailurus_record::{BatchBuilder, BatchHeader};
+use ailurus_rt as rt;
+use ailurus_rt::sim::disk::{DiskFaults, DiskOp};
+use ailurus_rt::sim::{Outcome, Sim, SimConfig};
+use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, Storage, StorageConfig, StorageError};
+use bytes::Bytes;
+
+const TERM: Term = Term(1);
+
+fn sim(seed: u64, disk: DiskFaults) -> Sim {
+    Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() })
+}
+
+fn id(group: u64) -> LogId {
+    let topic = TopicIdPartition { topic: TopicId(7), partition: PartitionId(group as i32) };
+    LogId { group: GroupId(group), topic, owner_epoch: OwnerEpoch(0) }
+}
+
+async fn open_with(config: StorageConfig) -> Result<(DataDir, Rc<Storage>, Vec<Rc<Log>>), StorageError> {
+    let dir = DataDir::open(&config, 1).await?;
+    let (storage, logs) = Storage::open(config, ShardId(0)).await?;
+    Ok((dir, storage, logs))
+}
+
+/// How many seeds: `AILURUS_SEEDS` says it for the long runs.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    0..std::env::var("AILURUS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
+}
+
+fn tiny() -> StorageConfig {
+    StorageConfig::tiny("/data")
+}
+
+async fn open() -> (DataDir, Rc<Storage>, Vec<Rc<Log>>) {
+    open_with(tiny()).await.expect("it opens")
+}
+
+fn batch(base: Offset, len: usize) -> Entry {
+    let value: Vec<u8> = (0..len).map(|at| (at as i64 + base.0) as u8).collect();
+    let mut builder = BatchBuilder::new().at(base, TERM);
+    builder.push(base.0, None, Some(&value), &[]);
+    let bytes = builder.build();
+    Entry::Batch { header: BatchHeader::parse(&bytes).expect("it was just built"), bytes }
+}
+
+fn append(log: &Rc<Log>, len: usize) -> Index {
+    log.append(TERM, batch(log.end_offset(), len)).expect("it is taken")
+}
+
+/// Returns when `index` is durable, and commits it as the only replica would.
+async fn commit(log: &Rc<Log>, index: Index) {
+    log.progress().until(|| (log.frontiers().durable >= index).then_some(())).await;
+    log.committed(index);
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = rt::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(rt::now() < deadline, "it does not come about");
+        rt::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Base offsets of all that can be read.
+async fn offsets(log: &Rc<Log>) -> Vec<i64> {
+    let mut next = log.log_start().offset;
+    let mut found = Vec::new();
+    while next < log.end_offset() {
+        let read = log.read(next, log.end_offset(), 4000, true).await.expect("it reads");
+        next = read.next;
+        for bytes in read.batches {
+            let header = BatchHeader::parse(&bytes).expect("it was stored");
+            let Entry::Batch { bytes: expected, .. } = batch(Offset(header.base_offset), bytes_of_value(&bytes)) else {
+                unreachable!()
+            };
+            assert_eq!(bytes, expected, "the batch at {} is as it was appended", header.base_offset);
+            found.push(header.base_offset);
+        }
+    }
+    found
+}
+
+fn bytes_of_value(batch: &Bytes) -> usize {
+    let mut records = ailurus_record::records(batch, &ailurus_record::Limits::STORED).expect("it decodes");
+    records.next().expect("it has one record").expect("it decodes").value.expect("it has a value").len()
+}
+
+#[test]
+fn a_thousand_partitions_commit_together() {
+    sim(1, DiskFaults { latency: Duration::from_micros(100), ..DiskFaults::default() })
+        .run(|| async {
+            let (_dir, storage, _) = open_with(StorageConfig::new("/data")).await.expect("it opens");
+            let mut logs = Vec::new();
+            for group in 1..=1000 {
+                logs.push(storage.create_log(id(group), LogConfig::default()).await.expect("it is created"));
+            }
+            storage.settled().await;
+            let before = storage.stats().journal;
+            let lasts: Vec<Index> = logs.iter().map(|log| append(log, 4096)).collect();
+            for (log, last) in logs.iter().zip(lasts) {
+                commit(log, last).await;
+            }
+            let after = storage.stats().journal;
+            assert_eq!(after.entries - before.entries, 1000);
+            assert_eq!(after.flushes - before.flushes, 1, "one turn, one flush");
+            // Quiet tails are drained together: flushes do not follow the number of partitions.
+            until(|| storage.stats().tail_bytes == 0).await;
+            let stats = storage.stats();
+            assert!(stats.drain.flushes + stats.drain.fs_flushes <= 10, "{stats:?}");
+            assert!(stats.journal.flushes - after.flushes <= 10, "{stats:?}");
+            storage.shutdown().await;
+        })
+        .finished();
+}
+
+#[test]
+fn while_a_flush_is_under_way_the_next_commit_gathers() {
+    sim(1, DiskFaults { latency: Duration::from_millis(10), ..DiskFaults::default() })
+        .run(|| async {
+            let (_dir, storage, _) = open().await;
+            let log = storage.create_log(id(1), LogConfig::default()).await.expect("it is created");
+            storage.settled().await;
+            let before = storage.stats().journal;
+            for _ in 0..100 {
+                append(&log, 10);
+                rt::sleep(Duration::from_micros(300)).await;
+            }
+            storage.settled().await;
+            let commits = storage.stats().journal.commits - before.commits;
+            assert!((2..=10).contains(&commits), "100 appends in 30 ms on a disk of 20 ms per commit: {commits}");
+        })
+        .finished();
+}
+
+/// Logs on `shards` shards, group g on shard g % shards; some work, a crash at any moment, another number of shards.
+#[test]
+fn another_number_of_shards_finds_everything() {
+    for seed in seeds(25) {
+        let disk = DiskFaults { latency: Duration::from_micros(50), sector_bytes: 512, ..DiskFaults::default() };
+        let mut sim = sim(seed, disk);
+        let acked: Rc<std::cell::RefCell<std::collections::BTreeMap<u64, i64>>> = Rc::default();
+        for (life, shards) in [4, 1, 3, 3, 2].into_iter().enumerate() {
+            // The first life always does some work; later ones may end while they still take over.
+            sim.crash_after(if life == 0 { 8000 } else { 300 + seed * 53 % 5000 });
+            let acked = acked.clone();
+            let outcome = sim.run(move || async move {
+                let dir = DataDir::open(&tiny(), shards).await.expect("the directory opens");
+                let mut storages = Vec::new();
+                for shard in 0..shards {
+                    storages.push(Storage::open(tiny(), ShardId(shard)).await.expect("the storage opens").0);
+                }
+                for group in 1..=8u64 {
+                    let storage = &storages[group as usize % usize::from(shards)];
+                    let log = storage.create_log(id(group), LogConfig::keeping()).await.expect("it is created");
+                    let end = acked.borrow().get(&group).copied().unwrap_or(0);
+                    assert!(log.end_offset().0 >= end, "group {group} ends at {}, not {end}", log.end_offset());
+                    assert_eq!(offsets(&log).await, (0..log.end_offset().0).collect::<Vec<_>>());
+                    let hard_state = log.hard_state();
+                    assert!(hard_state.term.0 >= end as i32, "the term of {group} went back");
+                }
+                for round in 0..40 {
+                    for group in 1..=8u64 {
+                        let storage = &storages[group as usize % usize::from(shards)];
+                        let log = storage.log(GroupId(group)).expect("it was opened");
+                        let ticket = log.save_hard_state(HardState {
+                            term: Term(log.end_offset().0 as i32 + 1),
+                            vote: Some(NodeId(0)),
+                        });
+                        let last = append(&log, 100 + round * 10);
+                        if (round + group as usize).is_multiple_of(3) {
+                            commit(&log, last).await;
+                            log.settled(ticket).await.expect("it is there");
+                            acked.borrow_mut().insert(group, log.end_offset().0);
+                        }
+                    }
+                }
+                drop(dir);
+            });
+            assert!(!matches!(outcome, Outcome::Fatal(_)));
+        }
+    }
+}
+
+#[test]
+fn a_released_log_is_taken_over_with_a_higher_owner_epoch() {
+    let mut sim = sim(3, DiskFaults::default());
+    sim.run(|| async {
+        let _dir = DataDir::open(&tiny(), 2).await.expect("the directory opens");
+        let (first, _) = Storage::open(tiny(), ShardId(0)).await.expect("it opens");
+        let (second, _) = Storage::open(tiny(), ShardId(1)).await.expect("it opens");
+        let log = first.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+        for _ in 0..20 {
+            let last = append(&log, 700);
+            commit(&log, last).await;
+        }
+        log.set_state_source(Rc::new(|| Bytes::from_static(b"producers")));
+        assert!(matches!(second.create_log(id(1), LogConfig::keeping()).await, Err(StorageError::NotHere(_))));
+        first.release_log(GroupId(1)).await.expect("it is released");
+        assert!(log.failed() && first.log(GroupId(1)).is_none());
+        let log = second.create_log(id(1), LogConfig::keeping()).await.expect("it is taken over");
+        assert_eq!(log.id().owner_epoch, OwnerEpoch(1));
+        assert_eq!(log.recovered_state(), Some((Index(19), Bytes::from_static(b"producers"))));
+        assert_eq!(offsets(&log).await, (0..20).collect::<Vec<_>>());
+        let last = append(&log, 10);
+        commit(&log, last).await;
+    })
+    .finished();
+    sim.crash();
+    sim.run(|| async {
+        let _dir = DataDir::open(&tiny(), 2).await.expect("the directory opens");
+        let (_, logs) = Storage::open(tiny(), ShardId(0)).await.expect("it opens");
+        assert!(logs.is_empty());
+        let (_, logs) = Storage::open(tiny(), ShardId(1)).await.expect("it opens");
+        assert_eq!(offsets(&logs[0]).await, (0..21).collect::<Vec<_>>());
+        assert_eq!(logs[0].id().owner_epoch, OwnerEpoch(1));
+    })
+    .finished();
+}
+
+/// Writes some commits of one log and leaves the machine crashed.
+fn some_commits(sim: &mut Sim, clean: bool) {
+    sim.run(move || async move {
+        let (_dir, storage, _) = open().await;
+        let log = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+        for _ in 0..3 {
+            let last = append(&log, 100);
+            commit(&log, last).await;
+        }
+        if clean {
+            storage.shutdown().await;
+        }
+    })
+    .finished();
+    sim.crash();
+}
+
+const FIRST_FILE: &str = "/data/journal/0/0000000001.journal";
+const SECOND_FILE: &str = "/data/journal/0/0000000002.journal";
+
+#[test]
+fn damage_to_what_was_flushed_is_refused() {
+    // Four blocks: the head, creation and first batch, second batch, third batch. The clean mark is in the second file.
+    let cases = [(FIRST_FILE, 1, false, true), (FIRST_FILE, 2, false, true), (FIRST_FILE, 3, false, false)];
+    let clean_cases = [(FIRST_FILE, 3, true, true), (SECOND_FILE, 1, true, false)];
+    for (file, block, clean, refused) in cases.into_iter().chain(clean_cases) {
+        let mut sim = sim(5, DiskFaults::default());
+        some_commits(&mut sim, clean);
+        assert!(sim.disk().flip_bit(file, block * 4096 + 20, 3).expect("the file is there"));
+        let outcome = sim.run(|| async {
+            match open_with(tiny()).await {
+                Ok((_, _, logs)) => Ok(logs[0].end_offset().0),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        let outcome = outcome.finished();
+        match refused {
+            true => assert!(outcome.as_ref().is_err_and(|what| what.contains("had been flushed")), "{block}: {outcome:?}"),
+            // The last commit: nothing that can be read says that it was flushed.
+            false => assert!(outcome.as_ref().is_ok_and(|end| *end >= 2), "{block}: {outcome:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_head_does_not_hide_what_was_flushed() {
+    let mut sim = sim(5, DiskFaults::default());
+    some_commits(&mut sim, false);
+    sim.disk().flip_bit(FIRST_FILE, 20, 3).expect("the file is there");
+    let opened = sim.run(|| async { open_with(tiny()).await.map(|_| ()).map_err(|error| error.to_string()) });
+    assert!(opened.finished().is_err_and(|what| what.contains("had been flushed")));
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_ends_the_process() {
+    for op in [DiskOp::Write, DiskOp::Flush] {
+        let mut sim = sim(6, DiskFaults::default());
+        some_commits(&mut sim, true);
+        sim.disk().set_faults(DiskFaults {
+            write_error_ppm: if op == DiskOp::Write { 1_000_000 } else { 0 },
+            flush_error_ppm: if op == DiskOp::Flush { 1_000_000 } else { 0 },
+            ..DiskFaults::default()
+        });
+        let outcome = sim.run(|| async {
+            let (storage, logs) = Storage::open(tiny(), ShardId(0)).await.map_err(|error| error.to_string())?;
+            let last = append(&logs[0], 100);
+            commit(&logs[0], last).await;
+            storage.shutdown().await;
+            Ok::<(), String>(())
+        });
+        match op {
+            // What recovery finds is flushed again: it fails there already.
+            DiskOp::Flush => assert!(matches!(outcome, Outcome::Finished(Err(_))), "{outcome:?}"),
+            _ => assert_eq!(outcome, Outcome::Fatal(rt::Fatal::DiskFailed)),
+        }
+    }
+}
+
+#[test]
+fn a_state_that_was_cut_is_not_recovered() {
+    let mut sim = sim(8, DiskFaults::default());
+    sim.run(|| async {
+        let (_dir, storage, _) = open().await;
+        let log = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+        log.set_state_source(Rc::new(|| Bytes::from_static(b"s")));
+        let first = append(&log, 100);
+        commit(&log, first).await;
+        append(&log, 5000);
+        // A checkpoint at the drain of the first entry knows the state at the second, which is then cut.
+        until(|| storage.stats().drain.logs > 0).await;
+        storage.settled().await;
+        log.truncate_suffix(Index(1)).await.expect("nothing committed is cut");
+        assert_eq!(log.end_offset(), Offset(1));
+        assert_eq!(log.frontiers().generation, 1);
+    })
+    .finished();
+    sim.crash();
+    sim.run(|| async {
+        let (_dir, _storage, logs) = open().await;
+        assert_eq!(logs[0].end_offset(), Offset(1));
+        assert_eq!(logs[0].recovered_state(), None);
+    })
+    .finished();
+}
+
+#[test]
+fn a_full_disk_refuses_clients_and_resumes_by_itself() {
+    sim(9, DiskFaults { space: Some(600 << 10), ..DiskFaults::default() })
+        .run(|| async {
+            let config = StorageConfig { min_free_bytes: 200 << 10, ..tiny() };
+            let (_dir, storage, _) = open_with(config).await.expect("it opens");
+            let filler = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+            let internal = LogConfig { internal: true, ..LogConfig::keeping() };
+            let internal = storage.create_log(id(2), internal).await.expect("it is created");
+            let mut refused = false;
+            for _ in 0..2000 {
+                storage.until_room().await;
+                match filler.append(TERM, batch(filler.end_offset(), 1000)) {
+                    Ok(last) => commit(&filler, last).await,
+                    Err(StorageError::Full) => {
+                        refused = true;
+                        break;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                rt::sleep(Duration::from_millis(1)).await;
+            }
+            assert!(refused, "{:?}", storage.stats());
+            // The reserve carries the broker's own logs, and reads go on.
+            for _ in 0..20 {
+                let last = append(&internal, 100);
+                commit(&internal, last).await;
+            }
+            assert!(!offsets(&filler).await.is_empty());
+            storage.remove_log(GroupId(1)).await.expect("deleting makes room");
+            until(|| storage.stats().disk_full == 0).await;
+            let other = storage.create_log(id(3), LogConfig::keeping()).await.expect("it is created");
+            let last = append(&other, 1000);
+            commit(&other, last).await;
+        })
+        .finished();
+}
+
+#[test]
+fn a_log_whose_segment_fails_is_offline_alone_and_comes_back() {
+    let mut sim = sim(10, DiskFaults::default());
+    sim.run(|| async {
+        let (_dir, storage, _) = open().await;
+        let broken = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+        let sound = storage.create_log(id(2), LogConfig::keeping()).await.expect("it is created");
+        let first = append(&broken, 100);
+        commit(&broken, first).await;
+        // Something that is no directory stands where its directory should be.
+        let topic = format!("/data/topics/{}", TopicId(7));
+        rt::fs::create_dir_all(topic.as_ref()).await.expect("it is made");
+        rt::fs::write_durably(format!("{topic}/1-1").as_ref(), b"in the way").await.expect("it is written");
+        until(|| broken.failed()).await;
+        assert!(matches!(broken.append(TERM, batch(Offset(1), 10)), Err(StorageError::Offline)));
+        // The other goes on for many turns of the journal's files.
+        for _ in 0..400 {
+            storage.until_room().await;
+            let last = append(&sound, 1000);
+            commit(&sound, last).await;
+        }
+        let stats = storage.stats();
+        assert_eq!(stats.logs_offline, 1);
+        assert!(stats.journal.recycled > 3 && stats.journal.file_bytes <= 256 << 10, "{stats:?}");
+        rt::fs::remove_file(format!("{topic}/1-1").as_ref()).await.expect("it is removed");
+    })
+    .finished();
+    sim.crash();
+    sim.run(|| async {
+        let (_dir, _storage, logs) = open().await;
+        assert_eq!(offsets(&logs[0]).await, [0], "its journal entries were kept");
+        assert_eq!(offsets(&logs[1]).await.len(), 400);
+    })
+    .finished();
+}
+
+#[test]
+fn a_directory_of_another_version_is_refused() {
+    let mut sim = sim(11, DiskFaults::default());
+    some_commits(&mut sim, true);
+    let refused = sim.run(|| async {
+        rt::fs::write_durably("/data/ailurus.version".as_ref(), b"2\n").await.expect("it is written");
+        DataDir::open(&tiny(), 1).await.map(|_| ())
+    });
+    assert!(matches!(refused.finished(), Err(StorageError::Version { found, expected: 1, .. }) if found == "2"));
+}
+
+#[test]
+fn a_directory_is_used_by_one() {
+    sim(12, DiskFaults::default())
+        .run(|| async {
+            let _held = DataDir::open(&tiny(), 1).await.expect("the first has it");
+            assert!(matches!(DataDir::open(&tiny(), 1).await.map(|_| ()), Err(StorageError::InUse(_))));
+        })
+        .finished();
+}
+
+#[test]
+fn records_are_found_by_time_in_segments_and_in_the_tail() {
+    sim(13, DiskFaults::default())
+        .run(|| async {
+            let (_dir, storage, _) = open().await;
+            let log = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+            for _ in 0..30 {
+                let last = append(&log, 300);
+                commit(&log, last).await;
+            }
+            until(|| storage.stats().drain.logs > 0).await;
+            for _ in 0..5 {
+                append(&log, 300);
+            }
+            let end = log.end_offset();
+            for wanted in 0..35 {
+                let found = log.find_by_time(wanted, end).await.expect("it reads");
+                assert_eq!(found, Some((Offset(wanted), wanted, TERM)));
+            }
+            assert_eq!(log.find_by_time(35, end).await.expect("it reads"), None);
+            assert_eq!(log.find_by_time(20, Offset(20)).await.expect("it reads"), None);
+            assert_eq!(log.max_timestamp(end).await.expect("it reads"), Some((Offset(34), 34, TERM)));
+            assert_eq!(log.max_timestamp(Offset(20)).await.expect("it reads"), Some((Offset(19), 19, TERM)));
+            let mut seen = Vec::new();
+            log.replay(Index(28), |header| seen.push(header.base_offset)).await.expect("it reads");
+            assert_eq!(seen, (28..35).collect::<Vec<_>>());
+        })
+        .finished();
+}

@@ -6,7 +6,7 @@
 //!      | hard state: term i32, vote i32 (-1: none) | internal u8 | drained: index i64, offset i64, term i32
 //!      | rows u32 | rows: index i64, offset i64, term i32, control u8
 //!      | state u8 (0: none, 1) | state index i64 | state len u32 | state | segments len u32 | segments
-//! file | magic "AILURUSC" | crc32c u32 of all that follows | group id u64 | owner epoch u32 | sequence u64 | body
+//! file | magic "AILURUSC" | crc32c u32 of all that follows | group id u64 | owner epoch u32 | body
 //! ```
 
 use ailurus_model::{GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, Term, TopicId, TopicIdPartition};

@@ -16,7 +16,7 @@ use ailurus_model::{
 };
 use ailurus_record::{BatchBuilder, BatchHeader};
 use ailurus_rt::sim::disk::DiskFaults;
-use ailurus_rt::sim::{Outcome, Sim, SimConfig};
+use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, Storage, StorageConfig};
 use bytes::Bytes;
 
@@ -358,8 +358,7 @@ fn live(seed: u64, liar: Liar) {
 
 #[test]
 fn what_was_durable_outlives_every_crash() {
-    let seeds = std::env::var("AILURUS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(80);
-    for seed in 0..seeds {
+    for seed in seeds(80) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed, Liar::Nobody))) {
             eprintln!("seed {seed}");
             std::panic::resume_unwind(panic);

@@ -5,11 +5,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use ailurus_model::{GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, ShardId, Term, TopicId, TopicIdPartition};
+use ailurus_model::{
+    GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, ShardId, Term, TopicId, TopicIdPartition,
+};
 use ailurus_record::{BatchBuilder, BatchHeader};
 use ailurus_rt as rt;
 use ailurus_rt::sim::disk::{DiskFaults, DiskOp};
-use ailurus_rt::sim::{Outcome, Sim, SimConfig};
+use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, Storage, StorageConfig, StorageError};
 use bytes::Bytes;
 
@@ -28,11 +30,6 @@ async fn open_with(config: StorageConfig) -> Result<(DataDir, Rc<Storage>, Vec<R
     let dir = DataDir::open(&config, 1).await?;
     let (storage, logs) = Storage::open(config, ShardId(0)).await?;
     Ok((dir, storage, logs))
-}
-
-/// How many seeds: `AILURUS_SEEDS` says it for the long runs.
-fn seeds(usual: u64) -> std::ops::Range<u64> {
-    0..std::env::var("AILURUS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
 }
 
 fn tiny() -> StorageConfig {
@@ -262,7 +259,9 @@ fn damage_to_what_was_flushed_is_refused() {
         });
         let outcome = outcome.finished();
         match refused {
-            true => assert!(outcome.as_ref().is_err_and(|what| what.contains("had been flushed")), "{block}: {outcome:?}"),
+            true => {
+                assert!(outcome.as_ref().is_err_and(|what| what.contains("had been flushed")), "{block}: {outcome:?}")
+            }
             // The last commit: nothing that can be read says that it was flushed.
             false => assert!(outcome.as_ref().is_ok_and(|end| *end >= 2), "{block}: {outcome:?}"),
         }

@@ -24,6 +24,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pool {
     state: Mutex<State>,
     work: Condvar,
+    idle: Condvar,
     threads_max: usize,
 }
 
@@ -32,12 +33,24 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    running: usize,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.running == 0
+    }
 }
 
 impl Pool {
     #[allow(clippy::disallowed_types, reason = "see above")]
     pub(crate) fn new(threads_max: usize) -> Arc<Pool> {
-        Arc::new(Pool { state: Mutex::default(), work: Condvar::new(), threads_max: threads_max.max(1) })
+        Arc::new(Pool {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            idle: Condvar::new(),
+            threads_max: threads_max.max(1),
+        })
     }
 
     fn run(self: &Arc<Self>, job: Job) {
@@ -59,13 +72,26 @@ impl Pool {
         }
     }
 
+    /// Blocks until all jobs are done. Nobody adds any more.
+    pub(crate) fn wait_idle(&self) {
+        let mut state = self.lock();
+        while !state.is_idle() {
+            state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn work(&self) {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
+                state.running += 1;
                 drop(state);
                 job();
                 state = self.lock();
+                state.running -= 1;
+                if state.is_idle() {
+                    self.idle.notify_all();
+                }
                 continue;
             }
             state.idle += 1;

@@ -13,6 +13,7 @@ use compio::driver::{Key, OpCode, Proactor, PushEntry};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -21,6 +22,8 @@ use std::time::Duration;
 /// The driver of one shard.
 pub(crate) struct Driver {
     proactor: RefCell<Proactor>,
+    /// Operations that the kernel may still be working on.
+    flying: Rc<Cell<usize>>,
     /// Entries put into the submission queue since it was last handed to the kernel; an upper bound.
     queued: Cell<u32>,
     pub(crate) report: BackendReport,
@@ -28,7 +31,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(proactor: Proactor, report: BackendReport) -> Rc<Driver> {
-        Rc::new(Driver { proactor: RefCell::new(proactor), queued: Cell::new(0), report })
+        Rc::new(Driver { proactor: RefCell::new(proactor), flying: Rc::default(), queued: Cell::new(0), report })
     }
 
     /// True if files go through the ring; false if they go to the thread pool and sockets must be non-blocking.
@@ -66,9 +69,55 @@ impl Driver {
         }
     }
 
+    /// Ties `handle` to the operation it is made for: as long as the operation exists, it counts as under way.
+    pub(crate) fn hold<H>(&self, handle: H) -> Held<H> {
+        self.flying.set(self.flying.get() + 1);
+        Held { handle, flying: self.flying.clone() }
+    }
+
+    /// Waits until the kernel has let go of everything. A ring that is closed goes on for a while behind our back, and
+    /// would read from and write to buffers that are long somebody else's.
+    ///
+    /// What has not ended by then (a disk that hangs) keeps its buffers: the driver is leaked.
+    pub(crate) fn land(self: &Rc<Self>) {
+        let begun = crate::time::now();
+        while self.flying.get() > 0 {
+            if begun.elapsed() > LANDING_MAX {
+                tracing::error!(
+                    operations = self.flying.get(),
+                    "the kernel does not let go; their buffers are left to it"
+                );
+                std::mem::forget(self.clone());
+                return;
+            }
+            self.poll(Some(Duration::from_millis(1)));
+        }
+    }
+
     /// The future of `operation`. Submitted at its first poll.
     pub(crate) fn submit<T: OpCode + 'static>(self: &Rc<Self>, operation: T) -> Submit<T> {
         Submit { driver: self.clone(), state: State::Idle(operation) }
+    }
+}
+
+/// How long the end of a shard waits for the kernel.
+const LANDING_MAX: Duration = Duration::from_secs(10);
+
+/// A file or socket, held by an operation.
+pub(crate) struct Held<H> {
+    handle: H,
+    flying: Rc<Cell<usize>>,
+}
+
+impl<H: AsFd> AsFd for Held<H> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+}
+
+impl<H> Drop for Held<H> {
+    fn drop(&mut self) {
+        self.flying.set(self.flying.get() - 1);
     }
 }
 

@@ -46,7 +46,8 @@ const LOOKS_PER_POLL: u32 = 64;
 const TRIM_AFTER: Duration = Duration::from_secs(5);
 
 /// Starts the shards, runs `main` on shard 0, and when it returns stops all shards in order: tasks are dropped, then
-/// services, then what is on the rings goes home. Gives the result of `main` back.
+/// services, then what is on the rings goes home; what the kernel or [`crate::run_blocking`] still does is waited for.
+/// Gives the result of `main` back.
 ///
 /// # Errors
 /// If there is no driver, or a thread does not start.
@@ -103,8 +104,12 @@ where
     for _ in 0..shards {
         readies.recv().unwrap_or(Err(Error::Lost))?;
     }
+    let pool = hub.pool.clone();
     let _watchdog = Watchdog::start(hub).map_err(|source| Error::Thread { shard: shards, source })?;
-    finish(threads, || results.try_recv().ok())
+    let result = finish(threads, || results.try_recv().ok());
+    // What still runs there may write to files: the next machine must not meet it.
+    pool.wait_idle();
+    result
 }
 
 /// Lets all shards go, waits for all of them, and passes a panic on.
@@ -449,6 +454,7 @@ impl Shard {
             }
             self.settle();
         }
+        driver.land();
         self.inbox.closed.store(true, Ordering::Release);
         self.take_inbox();
     }

@@ -382,7 +382,7 @@ impl Inside {
         let place = offset + from as u64;
         match self {
             Inside::Real(file) if file.driver.is_uring() => {
-                let operation = op::WriteAt::new(file.fd.clone(), place, Piece { buf, from, to });
+                let operation = op::WriteAt::new(file.driver.hold(file.fd.clone()), place, Piece { buf, from, to });
                 let BufResult(result, piece) = file.driver.submit(operation).await.into_inner();
                 (result, piece.buf)
             }
@@ -406,7 +406,7 @@ impl Inside {
         let place = offset + from as u64;
         match self {
             Inside::Real(file) if file.driver.is_uring() => {
-                let operation = op::ReadAt::new(file.fd.clone(), place, Piece { buf, from, to });
+                let operation = op::ReadAt::new(file.driver.hold(file.fd.clone()), place, Piece { buf, from, to });
                 let BufResult(result, piece) = file.driver.submit(operation).await.into_inner();
                 (result, piece.buf)
             }
@@ -429,7 +429,7 @@ impl Inside {
     async fn sync(&self) -> io::Result<()> {
         match self {
             Inside::Real(file) if file.driver.is_uring() => {
-                file.driver.submit(op::Sync::new(file.fd.clone(), true)).await.0.map(drop)
+                file.driver.submit(op::Sync::new(file.driver.hold(file.fd.clone()), true)).await.0.map(drop)
             }
             Inside::Real(file) => {
                 let fd = file.fd.clone();

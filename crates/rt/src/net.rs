@@ -5,7 +5,7 @@
 //! There is no simulated network yet: in simulation, binding and connecting fail with `Unsupported`.
 
 use crate::dma::DmaBuf;
-use crate::driver::Driver;
+use crate::driver::{Driver, Held};
 use crate::gate::Abort;
 use crate::group::Group;
 use crate::hub::Inbox;
@@ -81,7 +81,7 @@ impl Listener {
     ) -> io::Result<()> {
         let mut requested = pin!(stop.requested());
         loop {
-            let mut accept = self.driver.submit(op::Accept::new(Handle(self.socket.clone())));
+            let mut accept = self.driver.submit(op::Accept::new(self.driver.hold(Handle(self.socket.clone()))));
             // An accept that is dropped here may have taken a connection with it: the client sees it closed, as if it
             // had come a moment later.
             let accepted = std::future::poll_fn(|context| match requested.as_mut().poll(context) {
@@ -155,7 +155,7 @@ impl Conn {
         let driver = real_driver()?;
         let socket = Rc::new(new_socket(addr, &driver)?);
         let BufResult(result, operation) =
-            driver.submit(op::Connect::new(Handle(socket.clone()), SockAddr::from(addr))).await;
+            driver.submit(op::Connect::new(driver.hold(Handle(socket.clone())), SockAddr::from(addr))).await;
         drop(operation);
         result?;
         let socket = Rc::into_inner(socket).expect("the operation is done and let go of the socket");
@@ -254,7 +254,7 @@ impl ConnRx {
 
     async fn receive<B: IoBufMut>(&mut self, mut buf: B) -> (io::Result<usize>, B) {
         loop {
-            let operation = op::Recv::new(self.wire.clone().handle(), buf, RecvFlags::empty());
+            let operation = op::Recv::new(self.wire.handle(), buf, RecvFlags::empty());
             let result;
             BufResult(result, buf) = self.wire.driver.submit(operation).await.into_inner();
             match result {
@@ -311,7 +311,7 @@ impl ConnTx {
 
     async fn write_all(&mut self, mut parts: Parts) -> io::Result<()> {
         while !parts.is_done() {
-            let operation = op::SendVectored::new(self.wire.clone().handle(), parts, SendFlags::NOSIGNAL);
+            let operation = op::SendVectored::new(self.wire.handle(), parts, SendFlags::NOSIGNAL);
             let result;
             BufResult(result, parts) = self.wire.driver.submit(operation).await.into_inner();
             count_bytes(|shard| &shard.stats.bytes_sent, &result);
@@ -378,8 +378,8 @@ impl AsFd for WireHandle {
 }
 
 impl Wire {
-    fn handle(self: Rc<Self>) -> WireHandle {
-        WireHandle(self)
+    fn handle(self: &Rc<Self>) -> Held<WireHandle> {
+        self.driver.hold(WireHandle(self.clone()))
     }
 }
 

@@ -48,7 +48,7 @@ async fn wait(bell: &Arc<Bell>, driver: &Rc<Driver>) -> Signal {
         if arrived != 0 {
             return if arrived >> 32 != 0 { Signal::Terminate } else { Signal::Interrupt };
         }
-        _ = driver.submit(PollOnce::new(Fd(bell.clone()), Interest::Readable)).await;
+        _ = driver.submit(PollOnce::new(driver.hold(Fd(bell.clone())), Interest::Readable)).await;
         let mut count = [0u8; 8];
         // Non-blocking: empties the counter, so that the next poll waits for the next signal.
         _ = rustix::io::read(&bell.fd, &mut count);

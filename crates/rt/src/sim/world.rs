@@ -120,6 +120,19 @@ impl World {
         sleep_until(end).await;
     }
 
+    /// One operation on a file. It happens when it is submitted or when it ends, as the seed will have it: a flush that
+    /// begins in between covers it or not, and who drops it does not know whether it happened.
+    async fn spread<T>(&self, op: DiskOp, run: impl FnOnce(&mut SimDisk) -> io::Result<T>) -> io::Result<T> {
+        if self.random.below(2) == 0 {
+            let result = run(&mut self.disk.borrow_mut());
+            self.latency(op).await;
+            result
+        } else {
+            self.latency(op).await;
+            run(&mut self.disk.borrow_mut())
+        }
+    }
+
     /// One operation on names: done now, known later.
     pub(crate) async fn name_op<T>(&self, run: impl FnOnce(&mut SimDisk) -> io::Result<T>) -> io::Result<T> {
         let result = run(&mut self.disk.borrow_mut());
@@ -180,16 +193,12 @@ impl SimFile {
 
     pub(crate) async fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.check_writable()?;
-        let result = self.world.disk.borrow_mut().write_at(self.id, offset, bytes);
         self.world.note(offset ^ 0x77);
-        self.world.latency(DiskOp::Write).await;
-        result
+        self.world.spread(DiskOp::Write, |disk| disk.write_at(self.id, offset, bytes)).await
     }
 
     pub(crate) async fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        let result = self.world.disk.borrow_mut().read_at(self.id, offset, bytes);
-        self.world.latency(DiskOp::Read).await;
-        result
+        self.world.spread(DiskOp::Read, |disk| disk.read_at(self.id, offset, bytes)).await
     }
 
     pub(crate) async fn sync(&self) -> io::Result<()> {
@@ -198,16 +207,12 @@ impl SimFile {
 
     pub(crate) async fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         self.check_writable()?;
-        let result = self.world.disk.borrow_mut().allocate(self.id, offset, len);
-        self.world.latency(DiskOp::Write).await;
-        result
+        self.world.spread(DiskOp::Write, |disk| disk.allocate(self.id, offset, len)).await
     }
 
     pub(crate) async fn set_len(&self, len: u64) -> io::Result<()> {
         self.check_writable()?;
-        let result = self.world.disk.borrow_mut().set_len(self.id, len);
-        self.world.latency(DiskOp::Write).await;
-        result
+        self.world.spread(DiskOp::Write, |disk| disk.set_len(self.id, len)).await
     }
 
     pub(crate) fn len(&self) -> io::Result<u64> {

@@ -30,6 +30,9 @@ pub enum Fatal {
     /// The system gives no I/O driver, thread or file handle.
     #[error("the system refuses what a broker needs")]
     System = 71,
+    /// A second signal asked it to end without waiting for anything. The number is the shell's for SIGTERM.
+    #[error("ended by a second signal")]
+    Killed = 143,
 }
 
 impl Fatal {

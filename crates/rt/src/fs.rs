@@ -215,20 +215,38 @@ pub async fn exists(path: &Path) -> io::Result<bool> {
     on_machine!(world => world.name_op(|disk| Ok(disk.find(&path).is_some())).await, real)
 }
 
-/// Bytes that this process may still write on the file system of `path`: what the system has left, or what the space
-/// limit leaves, whichever is less.
+/// Room for files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// Bytes that files may take in all.
+    pub total: u64,
+    /// Bytes that nobody has taken.
+    pub free: u64,
+}
+
+/// How much room there is where `path` is, within the machine's own limit ([`crate::Config::disk_space_max`]).
 ///
 /// # Errors
 /// What the system says.
-pub async fn free_space(path: &Path) -> io::Result<u64> {
+pub async fn space(path: &Path) -> io::Result<Space> {
     let path = path.to_path_buf();
     let hub = Shard::with(|shard| shard.hub.clone());
     let real = move || {
         let about = rustix::fs::statvfs(&path)?;
-        let limit = if hub.space.covers(&path) { hub.space.free() } else { u64::MAX };
-        Ok(limit.min(about.f_bavail * about.f_frsize))
+        let disk = Space { total: about.f_blocks * about.f_frsize, free: about.f_bavail * about.f_frsize };
+        let limits = hub.space.covers(&path).then(|| (hub.space.max(), hub.space.free()));
+        let (total, free) = limits.unwrap_or((u64::MAX, u64::MAX));
+        Ok(Space { total: disk.total.min(total), free: disk.free.min(free) })
     };
-    on_machine!(world => world.name_op(|disk| Ok(disk.free())).await, real)
+    on_machine!(world => world.name_op(|disk| Ok(Space { total: disk.used().saturating_add(disk.free()), free: disk.free() })).await, real)
+}
+
+/// Bytes that may still be written where `path` is.
+///
+/// # Errors
+/// What the system says.
+pub async fn free_space(path: &Path) -> io::Result<u64> {
+    Ok(space(path).await?.free)
 }
 
 /// A lock on a file, given back when dropped or when the process ends.

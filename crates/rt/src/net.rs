@@ -218,6 +218,36 @@ impl ConnRx {
         result
     }
 
+    /// Waits until `want` bytes are here, without taking them; false if the other end closed before. For those who want
+    /// to see something before they set a large buffer aside.
+    ///
+    /// # Errors
+    /// As [`ConnRx::read`].
+    pub async fn fill(&mut self, want: usize) -> io::Result<bool> {
+        if self.broken {
+            return Err(io::Error::other("an earlier read of this connection was given up"));
+        }
+        self.broken = true;
+        let result = self.fill_ahead(want).await;
+        self.broken = result.is_err();
+        result
+    }
+
+    async fn fill_ahead(&mut self, want: usize) -> io::Result<bool> {
+        while self.to - self.from < want {
+            let mut kept = self.ahead[self.from..self.to].to_vec();
+            if self.receive_ahead().await? == 0 {
+                return Ok(false);
+            }
+            if !kept.is_empty() {
+                kept.extend_from_slice(&self.ahead[..self.to]);
+                self.to = kept.len();
+                self.ahead = kept.into();
+            }
+        }
+        Ok(true)
+    }
+
     async fn read_exactly(&mut self, len: usize) -> io::Result<Option<Bytes>> {
         let mut frame = Frame::new(len);
         loop {

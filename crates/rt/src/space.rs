@@ -44,6 +44,11 @@ impl Space {
         _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| Some(used.saturating_sub(bytes)));
     }
 
+    /// Bytes that there are in all.
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+
     /// Bytes that are left.
     pub(crate) fn free(&self) -> u64 {
         self.max - self.used.load(Ordering::Relaxed).min(self.max)

@@ -1,0 +1,259 @@
+//! The replica and its driver.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use ailurus_base::sync::{Notify, Watch};
+use ailurus_model::{Acks, Index, NodeId, Offset, Term};
+use ailurus_rt as rt;
+use ailurus_storage::{Entry, HardState, Log, StorageError};
+
+/// Why a replica could not take up its work.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log could not take the term or the entry that opens it.
+    #[error("the log refused the start of a term: {0}")]
+    Log(#[from] StorageError),
+    /// 2^31 terms are used up. Kafka's leader epoch has no room for more.
+    #[error("no term is left after {0}")]
+    TermsExhausted(Term),
+}
+
+/// What part the replica plays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It orders the entries of its term.
+    Leader,
+    /// It was closed or its log failed: it neither takes nor serves anything.
+    Offline,
+}
+
+/// A batch to be ordered: stamped with the offset [`Replica::next_offset`] and the term [`Replica::term`].
+pub type Proposal = Entry;
+
+/// What was proposed and enqueued: its order is fixed, its promises are still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Offset of the first record.
+    pub base: Offset,
+    /// Offset of the last record.
+    pub last: Offset,
+    index: Index,
+    generation: u32,
+}
+
+/// Why a proposal was not taken. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Not the leader, or closed.
+    #[error("this replica does not lead")]
+    NotLeader,
+    /// The log refused, for lack of space or because it is offline.
+    #[error(transparent)]
+    Log(#[from] StorageError),
+}
+
+/// How a promise ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settlement {
+    /// The promise holds.
+    Kept,
+    /// The entry was cut from the log by a newer leader.
+    Truncated,
+    /// The replica was closed or its log failed first: whether the entry survives is not known.
+    Unknown,
+}
+
+/// One member of a replicated log, on the shard that owns it.
+pub struct Replica {
+    log: Rc<Log>,
+    node: NodeId,
+    term: Term,
+    role: Cell<Role>,
+    committed: Cell<Index>,
+    high_watermark: Watch<Offset>,
+    /// Rung when anything a waiter may wait for has changed: commit, write, truncation, log start, role.
+    moved: Notify,
+    driver: Cell<Option<rt::Task<()>>>,
+}
+
+impl Replica {
+    /// Takes up `log` as its only member: persists the next term and opens it with a control entry.
+    ///
+    /// Returns when that entry is committed, so all that an earlier term left in the log is committed too.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the log is offline or out of space, or no term is left.
+    pub async fn open(log: Rc<Log>, node: NodeId) -> Result<Rc<Replica>, OpenError> {
+        let term = next_term(&log)?;
+        log.save_hard_state(HardState { term, vote: Some(node) });
+        let opening = log.append(term, Entry::Control { payload: term_start(node) })?;
+        let replica = Rc::new(Replica {
+            high_watermark: Watch::new(log.log_start().offset),
+            committed: Cell::new(Index(log.log_start().index.0 - 1)),
+            log,
+            node,
+            term,
+            role: Cell::new(Role::Leader),
+            moved: Notify::new(),
+            driver: Cell::new(None),
+        });
+        let driver = rt::spawn(rt::Group::Raft, drive(replica.clone()));
+        replica.driver.set(Some(driver));
+        match replica.until_committed(opening, replica.log.frontiers().generation).await {
+            Settlement::Kept => Ok(replica),
+            _ => Err(OpenError::Log(StorageError::Offline)),
+        }
+    }
+
+    /// The log underneath, for reading.
+    pub fn log(&self) -> &Rc<Log> {
+        &self.log
+    }
+
+    /// This member.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The term in which it leads: Kafka's leader epoch.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// What part it plays now.
+    pub fn role(&self) -> Role {
+        self.role.get()
+    }
+
+    /// The offset that the next proposal must carry.
+    pub fn next_offset(&self) -> Offset {
+        self.log.end_offset()
+    }
+
+    /// Everything before this offset is committed. Never falls.
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark.get()
+    }
+
+    /// The first offset that is still there.
+    pub fn log_start(&self) -> Offset {
+        self.log.log_start().offset
+    }
+
+    /// Rung when the high watermark, the log start or the role changed.
+    pub fn moved(&self) -> &Notify {
+        &self.moved
+    }
+
+    /// Enqueues one batch, in one step without waiting: its place in the order is fixed when this returns.
+    ///
+    /// # Errors
+    /// [`Refused`], and nothing was changed.
+    pub fn propose(&self, base: Offset, last: Offset, entry: Proposal) -> Result<Receipt, Refused> {
+        if self.role.get() != Role::Leader {
+            return Err(Refused::NotLeader);
+        }
+        assert_eq!(base, self.next_offset(), "a proposal follows the log's end");
+        let index = self.log.append(self.term, entry)?;
+        Ok(Receipt { base, last, index, generation: self.log.frontiers().generation })
+    }
+
+    /// A receipt for entries that are in the log already, such as the original of a duplicate.
+    pub fn receipt_of(&self, base: Offset, last: Offset) -> Receipt {
+        Receipt { base, last, index: self.log.index_of(last), generation: self.log.frontiers().generation }
+    }
+
+    /// Waits for the promise that `acks` asks for. `Acks::None` asks for none.
+    pub async fn settled(&self, receipt: Receipt, acks: Acks) -> Settlement {
+        match acks {
+            Acks::None => Settlement::Kept,
+            Acks::Leader => self.until_written(receipt).await,
+            Acks::All => self.until_committed(receipt.index, receipt.generation).await,
+        }
+    }
+
+    /// The largest term known that is not above `term`, and the offset at which the next one begins.
+    pub fn epoch_end(&self, term: Term) -> Option<(Term, Offset)> {
+        self.log.epoch_end(term)
+    }
+
+    /// Makes `offset` the first that is still there, durably. Never passes the high watermark.
+    ///
+    /// # Errors
+    /// The log is offline.
+    pub async fn truncate_prefix(&self, offset: Offset) -> Result<(), StorageError> {
+        assert!(offset <= self.high_watermark(), "the log start never passes the high watermark");
+        self.log.set_log_start(self.log.start_at(offset)).await
+    }
+
+    /// Ends the replica: no more proposals, and all who wait learn it. The log stays.
+    pub fn close(&self) {
+        self.role.set(Role::Offline);
+        self.driver.set(None);
+        self.moved.notify_all();
+    }
+
+    async fn until_written(&self, receipt: Receipt) -> Settlement {
+        self.settle(receipt.generation, || self.log.frontiers().written >= receipt.index).await
+    }
+
+    async fn until_committed(&self, index: Index, generation: u32) -> Settlement {
+        self.settle(generation, || self.committed.get() >= index).await
+    }
+
+    async fn settle(&self, generation: u32, kept: impl Fn() -> bool) -> Settlement {
+        self.moved
+            .until(|| {
+                if self.log.frontiers().generation != generation {
+                    return Some(Settlement::Truncated);
+                }
+                if kept() {
+                    return Some(Settlement::Kept);
+                }
+                (self.role.get() == Role::Offline).then_some(Settlement::Unknown)
+            })
+            .await
+    }
+
+    /// Brings commit and high watermark up to what the log says is durable. One member is its own majority.
+    fn advance(&self) {
+        if self.log.failed() {
+            self.role.set(Role::Offline);
+        }
+        let durable = self.log.frontiers().durable;
+        if durable > self.committed.get() {
+            self.committed.set(durable);
+            self.log.committed(durable);
+            self.high_watermark.set(self.log.offset_after(durable));
+        }
+        self.moved.notify_all();
+    }
+}
+
+/// Carries the log's progress into the replica for as long as the replica lives.
+async fn drive(replica: Rc<Replica>) {
+    let log = replica.log.clone();
+    loop {
+        let progress = log.progress().notified();
+        replica.advance();
+        if replica.role() == Role::Offline {
+            return;
+        }
+        progress.await;
+    }
+}
+
+/// The stored term, the log's own last term and the term of its start all bound the next one from below (S11 of the
+/// safety list: entries carry their term, so appends need not persist it first).
+fn next_term(log: &Log) -> Result<Term, OpenError> {
+    let known = log.hard_state().term.max(log.last_term()).max(log.log_start().term);
+    known.0.checked_add(1).map(Term).ok_or(OpenError::TermsExhausted(known))
+}
+
+/// Payload of the control entry that opens a term: version, then the leader's id.
+fn term_start(node: NodeId) -> bytes::Bytes {
+    let mut payload = vec![1u8];
+    payload.extend(node.0.to_le_bytes());
+    payload.into()
+}

@@ -1,0 +1,201 @@
+//! Brings this shard from what is to what is wished: opens the partitions that it shall own and has not, closes and
+//! removes those that it has and shall not. Each call compares anew and takes the next single step per partition, so
+//! it may be called at any time, for any partition, any number of times.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ailurus_model::{OwnerEpoch, Term, TopicIdPartition};
+use ailurus_partition::Partition;
+use ailurus_rt::{self as rt, Lane};
+use ailurus_storage::{Log, LogConfig, LogId};
+
+use crate::change::{Change, Delta};
+use crate::cluster::Cluster;
+use crate::state::{PartitionState, Topic};
+
+/// How long after a failure to open a partition it is tried again; doubled each time.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// The longest wait between two tries.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// What a partition is on this shard.
+pub(crate) enum Local {
+    /// Its log is being made or read.
+    Opening,
+    /// It leads.
+    Open(Rc<Partition>),
+    /// Its log is being removed.
+    Removing,
+}
+
+impl Cluster {
+    /// Takes the next step for each of `partitions`.
+    pub(crate) fn reconcile(self: &Rc<Self>, partitions: impl IntoIterator<Item = TopicIdPartition>) {
+        if self.closing.get() {
+            return;
+        }
+        for partition in partitions {
+            let wished = self.shard_of(partition) == Some(self.shard) && self.state.borrow().partition(partition).is_some();
+            let mut local = self.local.borrow_mut();
+            match (wished, local.get(&partition)) {
+                (true, None) => {
+                    local.insert(partition, Local::Opening);
+                    drop(local);
+                    self.spawn_step(open(self.clone(), partition));
+                }
+                (false, Some(Local::Open(open))) => {
+                    let open = open.clone();
+                    local.insert(partition, Local::Removing);
+                    drop(local);
+                    open.close();
+                    self.spawn_step(remove(self.clone(), partition, open));
+                }
+                // Under way; the step compares again when it is done.
+                (_, Some(Local::Opening | Local::Removing)) => {}
+                (true, Some(Local::Open(_))) | (false, None) => {}
+            }
+        }
+    }
+
+    /// Hands changed settings to the partitions of this shard that they concern.
+    pub(crate) fn reconfigure(&self, delta: &Delta) {
+        let broker = delta.changes.iter().any(|change| matches!(change, Change::BrokerConfigSet { .. }));
+        if broker {
+            self.refresh_settings();
+        }
+        let concerns = |topic: &Topic| {
+            let names = |change: &Change| matches!(change, Change::TopicConfigSet { topic: id, .. } if *id == topic.id.0);
+            broker || delta.changes.iter().any(names)
+        };
+        let state = self.state.borrow();
+        for partition in self.partitions() {
+            if let Some(topic) = state.topic_by_id(partition.id().topic).filter(|topic| concerns(topic)) {
+                let config = self.topic_config(topic);
+                partition.replica().log().set_config(self.log_config(topic));
+                partition.set_config(config);
+            }
+        }
+    }
+
+    /// What storage is told about a topic's logs.
+    fn log_config(&self, topic: &Topic) -> LogConfig {
+        let config = self.topic_config(topic);
+        LogConfig {
+            segment_bytes: config.segment_bytes as u64,
+            segment_ms: config.segment_ms,
+            retention_bytes: u64::try_from(config.retention_bytes).ok(),
+            retention_ms: (config.retention_ms >= 0).then_some(config.retention_ms),
+            index_interval_bytes: config.index_interval_bytes as u64,
+            compact: config.cleanup_policy.compact,
+            delete: config.cleanup_policy.delete,
+            delete_retention_ms: config.delete_retention_ms,
+            min_compaction_lag_ms: config.min_compaction_lag_ms,
+            max_compaction_lag_ms: config.max_compaction_lag_ms,
+            min_cleanable_dirty_permille: (config.min_cleanable_dirty_ratio * 1000.0) as u32,
+            max_message_bytes: config.max_message_bytes as u32,
+            write_caching: false,
+            internal: topic.is_internal(),
+        }
+    }
+
+    fn spawn_step(&self, step: impl Future<Output = ()> + 'static) {
+        let Ok(pass) = self.gate.enter() else { return };
+        rt::spawn(rt::Group::Cluster, async move {
+            step.await;
+            drop(pass);
+        })
+        .detach();
+    }
+
+    /// Tells every shard, this one included, who leads `partition`.
+    fn report_leader(&self, partition: TopicIdPartition, term: Term) {
+        for shard in 0..rt::shard_count() {
+            let note = move |cluster: &Rc<Cluster>| cluster.note_leader(partition, term);
+            let _answered_to_nobody = self.sharded().on(ailurus_model::ShardId(shard), Lane::Cluster, note);
+        }
+    }
+
+    fn note_leader(&self, partition: TopicIdPartition, term: Term) {
+        // A report may come late, for a topic that is deleted already.
+        if self.state.borrow().partition(partition).is_some() {
+            self.leaders.borrow_mut().insert(partition, term);
+            self.changed.notify_all();
+        }
+    }
+}
+
+async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
+    let mut retry_after = RETRY_AFTER;
+    loop {
+        let Some((wish, topic)) = wish(&cluster, partition) else { break };
+        match try_open(&cluster, partition, &wish, &topic).await {
+            Ok(open) => {
+                let term = open.leader_epoch();
+                cluster.local.borrow_mut().insert(partition, Local::Open(open));
+                cluster.report_leader(partition, term);
+                cluster.changed.notify_all();
+                cluster.reconcile([partition]);
+                return;
+            }
+            Err(error) => {
+                tracing::error!(topic = %topic.name, %partition, error, "a partition could not be opened, trying again");
+            }
+        }
+        rt::sleep(retry_after).await;
+        retry_after = (retry_after * 2).min(RETRY_AFTER_MAX);
+    }
+    cluster.local.borrow_mut().remove(&partition);
+    cluster.reconcile([partition]);
+}
+
+/// What is wished for `partition` now; nothing if it is gone or the node is closing.
+fn wish(cluster: &Cluster, partition: TopicIdPartition) -> Option<(PartitionState, Topic)> {
+    if cluster.closing.get() {
+        return None;
+    }
+    let state = cluster.state.borrow();
+    Some((state.partition(partition)?.clone(), state.topic_by_id(partition.topic)?.clone()))
+}
+
+async fn try_open(
+    cluster: &Rc<Cluster>,
+    partition: TopicIdPartition,
+    wish: &PartitionState,
+    topic: &Topic,
+) -> Result<Rc<Partition>, String> {
+    let log = take_log(cluster, partition, wish, topic).await?;
+    let opened = Partition::open(partition, log.clone(), cluster.node(), cluster.topic_config(topic)).await;
+    opened.map_err(|error| {
+        cluster.found.borrow_mut().insert(wish.group, log);
+        error.to_string()
+    })
+}
+
+/// The log that storage found at start, or a new one.
+async fn take_log(
+    cluster: &Rc<Cluster>,
+    partition: TopicIdPartition,
+    wish: &PartitionState,
+    topic: &Topic,
+) -> Result<Rc<Log>, String> {
+    let config = cluster.log_config(topic);
+    if let Some(log) = cluster.found.borrow_mut().remove(&wish.group) {
+        log.set_config(config);
+        return Ok(log);
+    }
+    let id = LogId { group: wish.group, topic: partition, owner_epoch: OwnerEpoch(1) };
+    cluster.storage().create_log(id, config).await.map_err(|error| error.to_string())
+}
+
+async fn remove(cluster: Rc<Cluster>, partition: TopicIdPartition, open: Rc<Partition>) {
+    let group = open.replica().log().id().group;
+    drop(open);
+    if let Err(error) = cluster.storage().remove_log(group).await {
+        tracing::error!(%partition, %error, "the files of a deleted partition could not be removed");
+    }
+    cluster.local.borrow_mut().remove(&partition);
+    cluster.changed.notify_all();
+    cluster.reconcile([partition]);
+}

@@ -1,0 +1,91 @@
+//! ApiVersions: what this broker serves. Answered to anybody at any time, so it must be cheap.
+
+use ailurus_wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use ailurus_wire::{ApiKey, ErrorCode};
+
+use crate::dispatch::Request;
+
+/// APIs that the message table knows and this broker does not serve yet: not one of them is advertised.
+const NOT_SERVED: &[&str] = &[
+    "SaslHandshake",
+    "SaslAuthenticate",
+    "AddPartitionsToTxn",
+    "AddOffsetsToTxn",
+    "EndTxn",
+    "TxnOffsetCommit",
+    "DescribeAcls",
+    "CreateAcls",
+    "DeleteAcls",
+    "DescribeClientQuotas",
+    "AlterClientQuotas",
+    "DescribeUserScramCredentials",
+    "AlterUserScramCredentials",
+    "DescribeTransactions",
+    "ListTransactions",
+    "FindCoordinator",
+    "JoinGroup",
+    "SyncGroup",
+    "Heartbeat",
+    "LeaveGroup",
+    "DescribeGroups",
+    "ListGroups",
+    "DeleteGroups",
+    "OffsetCommit",
+    "OffsetFetch",
+    "OffsetDelete",
+];
+
+/// What is served, as the answer lists it.
+fn served() -> Vec<ApiVersion> {
+    let apis = ApiKey::ALL.iter().filter(|api| !NOT_SERVED.contains(&api.name()));
+    let version = |api: &ApiKey| {
+        let range = api.advertised();
+        ApiVersion { api_key: api.code(), min_version: *range.start(), max_version: *range.end() }
+    };
+    apis.map(version).collect()
+}
+
+pub(crate) async fn api_versions(request: &mut Request, body: ApiVersionsRequest) -> ApiVersionsResponse {
+    let named = |text: &str| is_software_name(text);
+    if request.version() >= 3 && !(named(&body.client_software_name) && named(&body.client_software_version)) {
+        return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
+    }
+    ApiVersionsResponse { api_keys: served(), ..Default::default() }
+}
+
+/// The answer to a version that we do not know, sent in version 0 (KIP-511).
+pub(crate) fn unsupported_version() -> ApiVersionsResponse {
+    ApiVersionsResponse { error_code: ErrorCode::UnsupportedVersion, api_keys: served(), ..Default::default() }
+}
+
+/// Kafka's rule for a client's name and version: letters, digits, `-` and `.`, beginning and ending with neither of the
+/// latter two.
+fn is_software_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    first.is_ascii_alphanumeric()
+        && last.is_ascii_alphanumeric()
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_names_follow_kip_511() {
+        for name in ["a", "librdkafka", "apache-kafka-java", "1.2.3-rc.1"] {
+            assert!(is_software_name(name), "{name}");
+        }
+        for name in ["", "-a", "a-", ".a", "a b", "a_b", "ä"] {
+            assert!(!is_software_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_is_not_advertised() {
+        let served = served();
+        assert!(served.iter().any(|api| api.api_key == ApiKey::Produce.code() && api.min_version == 0));
+        assert!(!served.iter().any(|api| ApiKey::from_code(api.api_key).is_some_and(|api| NOT_SERVED.contains(&api.name()))));
+    }
+}

@@ -1,0 +1,99 @@
+//! DescribeLogDirs and DescribeProducers: what lies on the disk, and whom the partitions remember.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use ailurus_base::HashMap;
+use ailurus_cluster::Cluster;
+use ailurus_model::TopicIdPartition;
+use ailurus_rt::{self as rt, Lane};
+use ailurus_wire::describe_log_dirs::{
+    DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult,
+    DescribeLogDirsTopic,
+};
+use ailurus_wire::describe_producers::{
+    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
+};
+use ailurus_wire::{ErrorCode, Str};
+
+use crate::dispatch::Request;
+use crate::list_offsets::{at_owner, target};
+
+pub(crate) async fn describe_log_dirs(request: &mut Request, body: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+    let cluster = request.shard.cluster.clone();
+    let sizes = sizes(&cluster).await;
+    let state = cluster.state();
+    let mut topics: BTreeMap<Str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
+    for topic in state.topics() {
+        for (partition, _) in topic.iter() {
+            let Some(size) = sizes.get(&partition) else { continue };
+            if is_asked(&body, &topic.name, partition.partition.0) {
+                topics.entry(Str::from(&*topic.name)).or_default().push(DescribeLogDirsPartition {
+                    partition_index: partition.partition.0,
+                    partition_size: *size as i64,
+                    ..Default::default()
+                });
+            }
+        }
+    }
+    drop(state);
+    let space = rt::fs::space(cluster.data_dir()).await;
+    let (total_bytes, usable_bytes) = space.map_or((-1, -1), |space| (space.total as i64, space.free as i64));
+    let topic = |(name, partitions)| DescribeLogDirsTopic { name, partitions };
+    let result = DescribeLogDirsResult {
+        log_dir: cluster.data_dir().display().to_string().into(),
+        topics: topics.into_iter().map(topic).collect(),
+        total_bytes,
+        usable_bytes,
+        ..Default::default()
+    };
+    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
+}
+
+fn is_asked(body: &DescribeLogDirsRequest, topic: &str, partition: i32) -> bool {
+    let Some(topics) = &body.topics else { return true };
+    topics.iter().any(|asked| &*asked.topic == topic && asked.partitions.contains(&partition))
+}
+
+/// Bytes of every partition of this node.
+async fn sizes(cluster: &Cluster) -> HashMap<TopicIdPartition, u64> {
+    let sizes = |shard: &Rc<Cluster>| -> Vec<(TopicIdPartition, u64)> {
+        shard.partitions().iter().map(|partition| (partition.id(), partition.size_bytes())).collect()
+    };
+    cluster.sharded().map(Lane::Kafka, sizes).await.into_iter().flatten().collect()
+}
+
+pub(crate) async fn describe_producers(
+    request: &mut Request,
+    body: DescribeProducersRequest,
+) -> DescribeProducersResponse {
+    let cluster = request.shard.cluster.clone();
+    let mut response = DescribeProducersResponse::default();
+    for topic in body.topics {
+        let mut partitions = Vec::new();
+        for partition_index in topic.partition_indexes {
+            let producers = producers(&cluster, &topic.name, partition_index).await;
+            let blank = PartitionResponse { partition_index, ..Default::default() };
+            partitions.push(match producers {
+                Ok(active_producers) => PartitionResponse { active_producers, ..blank },
+                Err(error_code) => PartitionResponse { error_code, ..blank },
+            });
+        }
+        response.topics.push(TopicResponse { name: topic.name, partitions });
+    }
+    response
+}
+
+async fn producers(cluster: &Cluster, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ErrorCode> {
+    let target = target(cluster, topic, partition)?;
+    let found = at_owner(cluster, target, |partition| async move { Ok(partition.describe_producers()) }).await?;
+    let state = |producer: ailurus_partition::producers::ProducerView| ProducerState {
+        producer_id: producer.producer_id,
+        producer_epoch: producer.producer_epoch.into(),
+        last_sequence: producer.last_sequence,
+        last_timestamp: producer.last_timestamp,
+        coordinator_epoch: -1,
+        ..Default::default()
+    };
+    Ok(found.into_iter().map(state).collect())
+}

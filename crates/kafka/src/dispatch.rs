@@ -1,0 +1,146 @@
+//! From a request to its answer: which handler takes it, and what is done with what no handler can take.
+
+use std::rc::Rc;
+
+use ailurus_rt::{self as rt, Foreign, Instant, Permit};
+use ailurus_wire::{ApiKey, ErrorCode, Message, RequestHeader, Response, WireError, encode_response};
+use bytes::Bytes;
+
+use crate::connection::Turn;
+use crate::server::KafkaShard;
+use crate::{
+    api_versions, configs, describe, fetch, list_offsets, metadata, produce, producer_id, reassign, topics,
+};
+
+/// What becomes of a request.
+pub(crate) enum Answer {
+    /// A whole response frame, with the memory at other shards that it holds until it is written.
+    Send(Vec<Bytes>, Vec<Foreign<Permit>>),
+    /// Nothing is sent (`acks=0`).
+    Silence,
+    /// The connection is closed: the request cannot be understood, or the protocol says so.
+    Close,
+}
+
+/// A request on its way through a handler.
+pub(crate) struct Request {
+    pub(crate) shard: Rc<KafkaShard>,
+    pub(crate) header: RequestHeader,
+    pub(crate) body: Bytes,
+    pub(crate) permit: Option<Permit>,
+    pub(crate) turn: Option<Turn>,
+    pub(crate) received: Instant,
+    pub(crate) client_host: std::net::IpAddr,
+    pub(crate) held: Vec<Foreign<Permit>>,
+}
+
+impl Request {
+    /// The layout of the body.
+    pub(crate) fn version(&self) -> i16 {
+        self.header.api_version
+    }
+
+    /// What the client calls itself; "" if it does not.
+    pub(crate) fn client_id(&self) -> &str {
+        self.header.client_id.as_deref().unwrap_or_default()
+    }
+
+    /// Only waiting is left, and what had to keep its order has it: the next request may be read.
+    pub(crate) fn end_turn(&mut self) {
+        self.turn = None;
+    }
+
+    /// Nothing of the frame is needed any more: what the waiting waits for may need its memory.
+    pub(crate) fn let_go_of_frame(&mut self) {
+        self.body = Bytes::new();
+        self.permit = None;
+    }
+
+    /// Memory that the answer needs until it is written.
+    pub(crate) fn hold(&mut self, held: Vec<Foreign<Permit>>) {
+        self.held.extend(held);
+    }
+
+    fn take<M: Message>(&mut self) -> Result<M, WireError> {
+        let mut body = std::mem::take(&mut self.body);
+        M::decode(&mut body, self.header.api_version)
+    }
+
+    fn reply<R: Response>(&mut self, response: &R) -> Result<Answer, WireError> {
+        let parts = encode_response(self.header.correlation_id, self.header.api_version, response)?;
+        Ok(Answer::Send(parts, std::mem::take(&mut self.held)))
+    }
+}
+
+/// Finds the handler and carries its answer out. Never fails: what cannot be understood closes the connection.
+pub(crate) async fn answer(mut request: Request) -> Answer {
+    let Some(api) = request.header.supported_api() else { return unsupported(&request) };
+    let (received, shard) = (request.received, request.shard.clone());
+    let answer = handle(api, &mut request).await.unwrap_or_else(|error| {
+        tracing::debug!(api = api.name(), version = request.version(), client = request.client_id(), %error, "a request is malformed");
+        Answer::Close
+    });
+    shard.stats.count(api, rt::now() - received);
+    answer
+}
+
+/// KIP-511: a client that asks for our versions in a version that we do not know gets them in version 0, with an error.
+/// Every other unknown request closes the connection, because we cannot know how its answer would look.
+fn unsupported(request: &Request) -> Answer {
+    if request.header.api() != Some(ApiKey::ApiVersions) {
+        tracing::debug!(
+            api = request.header.api_key,
+            version = request.header.api_version,
+            "a request of an API or version that is not served"
+        );
+        return Answer::Close;
+    }
+    let response = api_versions::unsupported_version();
+    let encoded = encode_response(request.header.correlation_id, 0, &response);
+    encoded.map_or(Answer::Close, |parts| Answer::Send(parts, Vec::new()))
+}
+
+async fn handle(api: ApiKey, request: &mut Request) -> Result<Answer, WireError> {
+    macro_rules! handle {
+        ($handler:path) => {{
+            let body = request.take()?;
+            let response = $handler(request, body).await;
+            request.reply(&response)
+        }};
+    }
+    match api {
+        ApiKey::Produce => {
+            let body = request.take()?;
+            match produce::produce(request, body).await {
+                produce::Produced::Reply(response) => request.reply(&response),
+                produce::Produced::Silence => Ok(Answer::Silence),
+                produce::Produced::Close => Ok(Answer::Close),
+            }
+        }
+        ApiKey::Fetch => handle!(fetch::fetch),
+        ApiKey::ListOffsets => handle!(list_offsets::list_offsets),
+        ApiKey::OffsetForLeaderEpoch => handle!(list_offsets::offset_for_leader_epoch),
+        ApiKey::Metadata => handle!(metadata::metadata),
+        ApiKey::DescribeTopicPartitions => handle!(metadata::describe_topic_partitions),
+        ApiKey::DescribeCluster => handle!(metadata::describe_cluster),
+        ApiKey::ApiVersions => handle!(api_versions::api_versions),
+        ApiKey::InitProducerId => handle!(producer_id::init_producer_id),
+        ApiKey::CreateTopics => handle!(topics::create_topics),
+        ApiKey::DeleteTopics => handle!(topics::delete_topics),
+        ApiKey::CreatePartitions => handle!(topics::create_partitions),
+        ApiKey::DeleteRecords => handle!(topics::delete_records),
+        ApiKey::DescribeConfigs => handle!(configs::describe_configs),
+        ApiKey::AlterConfigs => handle!(configs::alter_configs),
+        ApiKey::IncrementalAlterConfigs => handle!(configs::incremental_alter_configs),
+        ApiKey::DescribeLogDirs => handle!(describe::describe_log_dirs),
+        ApiKey::DescribeProducers => handle!(describe::describe_producers),
+        ApiKey::ElectLeaders => handle!(reassign::elect_leaders),
+        ApiKey::AlterPartitionReassignments => handle!(reassign::alter_partition_reassignments),
+        ApiKey::ListPartitionReassignments => handle!(reassign::list_partition_reassignments),
+        // The message table knows more than is served yet; what is not advertised is answered like what is not known.
+        _ => {
+            tracing::debug!(api = api.name(), error = ErrorCode::UnsupportedVersion.name(), "not served");
+            Ok(Answer::Close)
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A fetch at the owner of its partitions: wait until there is enough, then read.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ailurus_cluster::Cluster;
+use ailurus_model::{Offset, Term, TopicIdPartition};
+use ailurus_partition::{Bell, EpochMismatch, Partition, ReadError};
+use ailurus_rt::{self as rt, Foreign, Permit};
+use ailurus_wire::ErrorCode;
+use bytes::Bytes;
+
+use super::session::Wish;
+use crate::server::KafkaShard;
+
+/// One answer takes at most this part of the shard's request memory.
+const ANSWER_SHARE: u64 = 16;
+
+/// What is read when that memory is taken: little enough to be held by every connection there may be.
+const MEAGRE_BYTES: usize = 64 << 10;
+
+/// What the owner is asked for.
+pub(crate) struct OwnerFetch {
+    pub(crate) partitions: Vec<(TopicIdPartition, Wish)>,
+    pub(crate) min_bytes: u64,
+    pub(crate) max_bytes: usize,
+    pub(crate) wait: Duration,
+}
+
+/// What one partition gives.
+pub(crate) struct PartitionRead {
+    pub(crate) error: ErrorCode,
+    pub(crate) high_watermark: i64,
+    pub(crate) log_start: i64,
+    /// KIP-595: the epoch and end at which the client's log and ours part.
+    pub(crate) diverging: Option<(i32, i64)>,
+    pub(crate) batches: Vec<Bytes>,
+}
+
+/// What an owner gives, in the order of the request, with the memory that it takes.
+pub(crate) struct OwnerRead {
+    pub(crate) partitions: Vec<PartitionRead>,
+    /// Bytes that could be read when the wait ended, whatever the limits.
+    pub(crate) available: u64,
+    /// Something must be told at once, whatever there is to read.
+    pub(crate) urgent: bool,
+    pub(crate) held: Option<Foreign<Permit>>,
+}
+
+/// How a fetch stands at its owner.
+#[derive(Clone, Copy)]
+struct Standing {
+    available: u64,
+    urgent: bool,
+}
+
+/// A fetch that waits here; whoever asked may end the wait early.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    pub(crate) bell: Rc<Bell>,
+    pub(crate) ended: Cell<bool>,
+}
+
+impl PartitionRead {
+    pub(crate) fn failed(error: ErrorCode) -> Self {
+        PartitionRead { error, high_watermark: -1, log_start: -1, diverging: None, batches: Vec::new() }
+    }
+}
+
+/// Waits until `min_bytes` can be read, something must be told, the time is over, or `waiting` is ended; then reads.
+pub(crate) async fn fetch_here(shard: &KafkaShard, fetch: OwnerFetch, waiting: &Waiting) -> OwnerRead {
+    let cluster = &shard.cluster;
+    let deadline = rt::now() + fetch.wait;
+    let enough = |standing: Standing| standing.urgent || standing.available >= fetch.min_bytes;
+    let mut standing = look(cluster, &fetch.partitions);
+    if !enough(standing) {
+        let open = fetch.partitions.iter().filter_map(|(target, _)| cluster.partition(*target));
+        // Hung before the next look, so nothing that happens from here on goes unheard.
+        let _hung: Vec<_> = open.map(|partition| partition.hang(&waiting.bell)).collect();
+        standing = look(cluster, &fetch.partitions);
+        while !enough(standing) && !waiting.ended.get() && rt::now() < deadline {
+            let _rung_or_late = rt::timeout(deadline - rt::now(), waiting.bell.rung()).await;
+            standing = look(cluster, &fetch.partitions);
+        }
+    }
+    read_all(shard, fetch, standing).await
+}
+
+fn look(cluster: &Cluster, partitions: &[(TopicIdPartition, Wish)]) -> Standing {
+    let mut standing = Standing { available: 0, urgent: false };
+    for (target, wish) in partitions {
+        match cluster.partition(*target) {
+            Some(partition) if check(&partition, wish).is_ok() => {
+                let readable = partition.readable_bytes(Offset(wish.offset));
+                standing.available += readable.min(wish.max_bytes.max(0) as u64);
+            }
+            _ => standing.urgent = true,
+        }
+    }
+    standing
+}
+
+async fn read_all(shard: &KafkaShard, fetch: OwnerFetch, standing: Standing) -> OwnerRead {
+    let wanted = (fetch.max_bytes as u64).min(shard.memory().largest() / ANSWER_SHARE);
+    let mut permit = shard.memory().try_acquire(wanted);
+    let mut room = if permit.is_some() { wanted as usize } else { fetch.max_bytes.min(MEAGRE_BYTES) };
+    let mut partitions = Vec::with_capacity(fetch.partitions.len());
+    let mut total = 0;
+    for (target, wish) in &fetch.partitions {
+        // The first partition that has something gives at least one batch, however large.
+        let read = read_one(&shard.cluster, *target, wish, room, total == 0).await;
+        let bytes: usize = read.batches.iter().map(Bytes::len).sum();
+        total += bytes;
+        room = room.saturating_sub(bytes);
+        partitions.push(read);
+    }
+    if let Some(permit) = &mut permit {
+        drop(permit.split(permit.bytes().saturating_sub(total as u64)));
+    }
+    shard.stats.bytes_fetched.set(shard.stats.bytes_fetched.get() + total as u64);
+    let held = permit.filter(|_| total > 0).map(Foreign::new);
+    OwnerRead { partitions, available: standing.available, urgent: standing.urgent, held }
+}
+
+async fn read_one(
+    cluster: &Cluster,
+    target: TopicIdPartition,
+    wish: &Wish,
+    room: usize,
+    at_least_one: bool,
+) -> PartitionRead {
+    let Some(partition) = cluster.partition(target) else {
+        return PartitionRead::failed(ErrorCode::NotLeaderOrFollower);
+    };
+    if let Err(read) = check(&partition, wish) {
+        return read;
+    }
+    let max_bytes = room.min(wish.max_bytes.max(0) as usize);
+    match partition.read(Offset(wish.offset), max_bytes, at_least_one).await {
+        Ok(read) => PartitionRead {
+            error: ErrorCode::None,
+            high_watermark: read.high_watermark.0,
+            log_start: read.log_start.0,
+            diverging: None,
+            batches: read.batches,
+        },
+        Err(error) => PartitionRead::failed(read_error(error)),
+    }
+}
+
+pub(crate) fn read_error(error: ReadError) -> ErrorCode {
+    match error {
+        ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::NotLeader => ErrorCode::NotLeaderOrFollower,
+        ReadError::Storage => ErrorCode::KafkaStorageError,
+    }
+}
+
+pub(crate) fn epoch_error(mismatch: EpochMismatch) -> ErrorCode {
+    match mismatch {
+        EpochMismatch::Fenced => ErrorCode::FencedLeaderEpoch,
+        EpochMismatch::Unknown => ErrorCode::UnknownLeaderEpoch,
+    }
+}
+
+/// What must be said instead of records.
+fn check(partition: &Partition, wish: &Wish) -> Result<(), PartitionRead> {
+    let failed = |error| Err(PartitionRead::failed(error));
+    if !partition.is_leader() {
+        return failed(ErrorCode::NotLeaderOrFollower);
+    }
+    if let Err(mismatch) = partition.check_epoch(wish.current_leader_epoch) {
+        return failed(epoch_error(mismatch));
+    }
+    let offset = Offset(wish.offset);
+    if offset < partition.log_start() || offset > partition.replica().next_offset() {
+        return failed(ErrorCode::OffsetOutOfRange);
+    }
+    if wish.last_fetched_epoch >= 0
+        && let Some(diverging) = diverging(partition, Term(wish.last_fetched_epoch), offset)
+    {
+        return Err(PartitionRead {
+            error: ErrorCode::None,
+            high_watermark: partition.high_watermark().0,
+            log_start: partition.log_start().0,
+            diverging: Some(diverging),
+            batches: Vec::new(),
+        });
+    }
+    Ok(())
+}
+
+/// Where a client whose last record has `epoch` and whose log ends at `offset` parts from ours, if it does.
+fn diverging(partition: &Partition, epoch: Term, offset: Offset) -> Option<(i32, i64)> {
+    let (known, end) = partition.replica().epoch_end(epoch)?;
+    (known < epoch || end < offset).then_some((known.0, end.0))
+}

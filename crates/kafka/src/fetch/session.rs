@@ -1,0 +1,328 @@
+//! Fetch sessions (KIP-227): a consumer of a thousand partitions says once which, and then only what changed.
+//!
+//! Pure state, one cache per shard. A session that is not here (another shard's, evicted, from before a restart) is
+//! answered with an error on which clients begin a new one. When the cache is full and nothing in it is old, a fetch is
+//! answered without a session, which clients accept.
+
+use std::time::Duration;
+
+use ailurus_base::HashMap;
+use ailurus_rt::Instant;
+use ailurus_wire::{ErrorCode, Str, TopicId};
+
+/// A session that was used within this time is not given up for a new one (Kafka's `min.incremental.fetch.session.eviction.ms`).
+const EVICTABLE_AFTER: Duration = Duration::from_secs(120);
+
+/// A topic as the client names it: by name up to version 12, by id from 13.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum TopicKey {
+    Name(Str),
+    Id(TopicId),
+}
+
+/// A partition as the client names it.
+pub(crate) type Key = (TopicKey, i32);
+
+/// What a client wants from one partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Wish {
+    pub(crate) offset: i64,
+    pub(crate) max_bytes: i32,
+    pub(crate) current_leader_epoch: i32,
+    pub(crate) last_fetched_epoch: i32,
+}
+
+/// What the client was told of a partition last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Told {
+    pub(crate) high_watermark: i64,
+    pub(crate) log_start: i64,
+}
+
+struct Entry {
+    wish: Wish,
+    told: Option<Told>,
+}
+
+struct Session {
+    epoch: i32,
+    partitions: HashMap<Key, Entry>,
+    /// The order in which partitions are served: those that got something go to the end, so that none starves.
+    order: Vec<Key>,
+    last_used: Instant,
+}
+
+/// The sessions of one shard.
+pub(crate) struct Sessions {
+    slots: usize,
+    by_id: HashMap<i32, Session>,
+}
+
+/// What a request asks of its session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: i32,
+    pub(crate) epoch: i32,
+}
+
+/// What is to be fetched, and how it is answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fetchable {
+    /// The session of the answer; 0 for none.
+    pub(crate) session: i32,
+    /// Only partitions with news are answered.
+    pub(crate) incremental: bool,
+    pub(crate) partitions: Vec<(Key, Wish)>,
+}
+
+impl Sessions {
+    /// Room for `slots` sessions.
+    pub(crate) fn new(slots: usize) -> Self {
+        Sessions { slots, by_id: HashMap::default() }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Takes in what a request says and answers what it fetches.
+    pub(crate) fn begin(
+        &mut self,
+        asked: Asked,
+        wishes: Vec<(Key, Wish)>,
+        forgotten: &[Key],
+        now: Instant,
+        new_id: impl FnMut() -> i32,
+    ) -> Result<Fetchable, ErrorCode> {
+        if asked.epoch > 0 {
+            return self.go_on(asked, wishes, forgotten, now);
+        }
+        // Epoch 0 begins a session, -1 has none; either way the named one has ended.
+        self.by_id.remove(&asked.id);
+        let session = match asked.epoch {
+            0 if !wishes.is_empty() => self.open(&wishes, now, new_id),
+            _ => 0,
+        };
+        Ok(Fetchable { session, incremental: false, partitions: wishes })
+    }
+
+    fn go_on(
+        &mut self,
+        asked: Asked,
+        wishes: Vec<(Key, Wish)>,
+        forgotten: &[Key],
+        now: Instant,
+    ) -> Result<Fetchable, ErrorCode> {
+        let session = self.by_id.get_mut(&asked.id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if session.epoch != asked.epoch {
+            return Err(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        let names = |key: &Key| matches!(key.0, TopicKey::Name(_));
+        let known = session.order.first().map(names);
+        if wishes.iter().any(|(key, _)| known.is_some_and(|known| known != names(key))) {
+            return Err(ErrorCode::FetchSessionTopicIdError);
+        }
+        session.epoch = next_epoch(session.epoch);
+        session.last_used = now;
+        session.forget(forgotten);
+        for (key, wish) in wishes {
+            session.wish(key, wish);
+        }
+        let partitions = session.order.iter().map(|key| (key.clone(), session.partitions[key].wish)).collect();
+        if session.order.is_empty() {
+            self.by_id.remove(&asked.id);
+            return Ok(Fetchable { session: 0, incremental: true, partitions });
+        }
+        Ok(Fetchable { session: asked.id, incremental: true, partitions })
+    }
+
+    fn open(&mut self, wishes: &[(Key, Wish)], now: Instant, mut new_id: impl FnMut() -> i32) -> i32 {
+        if self.by_id.len() >= self.slots && !self.evict(now) {
+            return 0;
+        }
+        let mut id = new_id();
+        while id <= 0 || self.by_id.contains_key(&id) {
+            id = new_id();
+        }
+        let mut session = Session { epoch: 1, partitions: HashMap::default(), order: Vec::new(), last_used: now };
+        for (key, wish) in wishes {
+            session.wish(detached(key), *wish);
+        }
+        self.by_id.insert(id, session);
+        id
+    }
+
+    fn evict(&mut self, now: Instant) -> bool {
+        let oldest = self.by_id.iter().min_by_key(|(id, session)| (session.last_used, **id));
+        match oldest.map(|(id, session)| (*id, session.last_used)) {
+            Some((id, last_used)) if now - last_used >= EVICTABLE_AFTER => self.by_id.remove(&id).is_some(),
+            _ => false,
+        }
+    }
+
+    /// Notes what a partition's answer says; true if it must be sent although it has no records.
+    pub(crate) fn is_news(&mut self, session: i32, key: &Key, told: Option<Told>) -> bool {
+        let Some(entry) = self.by_id.get_mut(&session).and_then(|session| session.partitions.get_mut(key)) else {
+            return true;
+        };
+        // An error is told each time; what was told before it is told again after it.
+        let news = told.is_none() || entry.told != told;
+        entry.told = told;
+        news
+    }
+
+    /// The partitions that got records go to the end of the order.
+    pub(crate) fn served(&mut self, session: i32, mut got_records: impl FnMut(&Key) -> bool) {
+        if let Some(session) = self.by_id.get_mut(&session) {
+            let (served, waiting): (Vec<_>, Vec<_>) = session.order.drain(..).partition(|key| got_records(key));
+            session.order = waiting;
+            session.order.extend(served);
+        }
+    }
+}
+
+impl Session {
+    fn wish(&mut self, key: Key, wish: Wish) {
+        match self.partitions.get_mut(&key) {
+            Some(entry) => entry.wish = wish,
+            None => {
+                let key = detached(&key);
+                self.order.push(key.clone());
+                self.partitions.insert(key, Entry { wish, told: None });
+            }
+        }
+    }
+
+    fn forget(&mut self, forgotten: &[Key]) {
+        if forgotten.is_empty() {
+            return;
+        }
+        for key in forgotten {
+            self.partitions.remove(key);
+        }
+        let partitions = &self.partitions;
+        self.order.retain(|key| partitions.contains_key(key));
+    }
+}
+
+/// The same key without a hold on the frame that it came in.
+fn detached((topic, partition): &Key) -> Key {
+    let topic = match topic {
+        TopicKey::Name(name) => TopicKey::Name(name.detached()),
+        TopicKey::Id(id) => TopicKey::Id(*id),
+    };
+    (topic, *partition)
+}
+
+fn next_epoch(epoch: i32) -> i32 {
+    if epoch == i32::MAX { 1 } else { epoch + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(partition: i32) -> Key {
+        (TopicKey::Name(Str::from_static("t")), partition)
+    }
+
+    fn wish(offset: i64) -> Wish {
+        Wish { offset, max_bytes: 1, current_leader_epoch: -1, last_fetched_epoch: -1 }
+    }
+
+    fn wishes(partitions: &[i32]) -> Vec<(Key, Wish)> {
+        partitions.iter().map(|partition| (key(*partition), wish(0))).collect()
+    }
+
+    fn begin(
+        sessions: &mut Sessions,
+        (id, epoch): (i32, i32),
+        partitions: &[i32],
+        forgotten: &[i32],
+        now: Instant,
+    ) -> Result<(i32, Vec<i32>), ErrorCode> {
+        let forgotten: Vec<Key> = forgotten.iter().copied().map(key).collect();
+        let mut next = sessions.len() as i32;
+        let new_id = || {
+            next += 1;
+            next
+        };
+        let fetchable = sessions.begin(Asked { id, epoch }, wishes(partitions), &forgotten, now, new_id)?;
+        Ok((fetchable.session, fetchable.partitions.iter().map(|(key, _)| key.1).collect()))
+    }
+
+    const NOW: Instant = Instant::ZERO;
+
+    #[test]
+    fn a_session_remembers_what_is_wanted() {
+        let mut sessions = Sessions::new(4);
+        assert_eq!(begin(&mut sessions, (0, 0), &[1, 2, 3], &[], NOW), Ok((1, vec![1, 2, 3])));
+        assert_eq!(begin(&mut sessions, (1, 1), &[], &[], NOW), Ok((1, vec![1, 2, 3])));
+        assert_eq!(begin(&mut sessions, (1, 2), &[4], &[2], NOW), Ok((1, vec![1, 3, 4])));
+    }
+
+    #[test]
+    fn the_epoch_counts_every_request() {
+        let mut sessions = Sessions::new(4);
+        begin(&mut sessions, (0, 0), &[1], &[], NOW).expect("a new session");
+        assert_eq!(begin(&mut sessions, (1, 2), &[], &[], NOW), Err(ErrorCode::InvalidFetchSessionEpoch));
+        assert_eq!(begin(&mut sessions, (9, 1), &[], &[], NOW), Err(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!(next_epoch(i32::MAX), 1);
+    }
+
+    #[test]
+    fn a_full_fetch_ends_the_session_that_it_names() {
+        let mut sessions = Sessions::new(4);
+        begin(&mut sessions, (0, 0), &[1], &[], NOW).expect("a new session");
+        assert_eq!(begin(&mut sessions, (1, -1), &[1], &[], NOW), Ok((0, vec![1])));
+        assert_eq!(sessions.len(), 0);
+    }
+
+    #[test]
+    fn a_session_that_wants_nothing_ends() {
+        let mut sessions = Sessions::new(4);
+        begin(&mut sessions, (0, 0), &[1], &[], NOW).expect("a new session");
+        assert_eq!(begin(&mut sessions, (1, 1), &[], &[1], NOW), Ok((0, vec![])));
+        assert_eq!(sessions.len(), 0);
+    }
+
+    #[test]
+    fn a_full_cache_gives_up_only_what_is_old() {
+        let mut sessions = Sessions::new(1);
+        begin(&mut sessions, (0, 0), &[1], &[], NOW).expect("a new session");
+        assert_eq!(begin(&mut sessions, (0, 0), &[2], &[], NOW), Ok((0, vec![2])));
+        let later = NOW + EVICTABLE_AFTER;
+        assert_eq!(begin(&mut sessions, (0, 0), &[2], &[], later), Ok((2, vec![2])));
+        assert_eq!(begin(&mut sessions, (1, 1), &[], &[], later), Err(ErrorCode::FetchSessionIdNotFound));
+    }
+
+    #[test]
+    fn names_and_ids_do_not_mix() {
+        let mut sessions = Sessions::new(4);
+        begin(&mut sessions, (0, 0), &[1], &[], NOW).expect("a new session");
+        let by_id = vec![((TopicKey::Id(TopicId(7)), 1), wish(0))];
+        let asked = Asked { id: 1, epoch: 1 };
+        assert_eq!(sessions.begin(asked, by_id, &[], NOW, || 9), Err(ErrorCode::FetchSessionTopicIdError));
+    }
+
+    #[test]
+    fn those_that_got_records_come_last() {
+        let mut sessions = Sessions::new(4);
+        begin(&mut sessions, (0, 0), &[1, 2, 3], &[], NOW).expect("a new session");
+        sessions.served(1, |key| key.1 == 1);
+        assert_eq!(begin(&mut sessions, (1, 1), &[], &[], NOW), Ok((1, vec![2, 3, 1])));
+    }
+
+    #[test]
+    fn only_what_changed_is_news() {
+        let mut sessions = Sessions::new(4);
+        begin(&mut sessions, (0, 0), &[1], &[], NOW).expect("a new session");
+        let told = Some(Told { high_watermark: 5, log_start: 0 });
+        assert!(sessions.is_news(1, &key(1), told));
+        assert!(!sessions.is_news(1, &key(1), told));
+        assert!(sessions.is_news(1, &key(1), None));
+        assert!(sessions.is_news(1, &key(1), None), "an error is told each time");
+        assert!(sessions.is_news(1, &key(1), told), "and what was told before it is told again");
+    }
+}

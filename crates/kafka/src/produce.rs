@@ -1,0 +1,296 @@
+//! Produce: verify here, append at the owners, answer when the promise holds.
+//!
+//! One crossing per owner shard. The calls are made before the turn ends, and calls between two shards start in the
+//! order in which they were made, so the appends of a connection keep the order of its requests.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ailurus_cluster::Cluster;
+use ailurus_cluster::state::{ClusterState, Topic};
+use ailurus_model::{Acks, PartitionId, ShardId, TopicId, TopicIdPartition};
+use ailurus_partition::append::Origin;
+use ailurus_partition::{AppendOutcome, Appended, Partition, Refusal};
+use ailurus_record::{Codec, Limits, RecordError, VerifiedBatch, verify};
+use ailurus_replica::Settlement;
+use ailurus_rt::{self as rt, Lane};
+use ailurus_wire::ErrorCode;
+use ailurus_wire::produce::{
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
+};
+use bytes::Bytes;
+
+use crate::dispatch::Request;
+
+/// What becomes of the connection.
+pub(crate) enum Produced {
+    Reply(ProduceResponse),
+    /// `acks=0` and all went well.
+    Silence,
+    /// `acks=0` and something failed: the only way to tell.
+    Close,
+}
+
+/// One partition of the request on its way.
+struct Item {
+    topic: usize,
+    partition: usize,
+    target: TopicIdPartition,
+    batch: VerifiedBatch,
+}
+
+/// What the owner says about one item.
+struct Outcome {
+    base_offset: i64,
+    log_append_time: i64,
+    log_start: i64,
+}
+
+type ItemResult = Result<Outcome, Failure>;
+
+/// What a partition is answered if its batch was not taken.
+struct Failure {
+    code: ErrorCode,
+    message: Option<String>,
+    record: Option<i32>,
+}
+
+impl Failure {
+    fn of(code: ErrorCode) -> Self {
+        Failure { code, message: None, record: None }
+    }
+
+    fn because(code: ErrorCode, message: impl Into<String>) -> Self {
+        Failure { code, message: Some(message.into()), record: None }
+    }
+}
+
+pub(crate) async fn produce(request: &mut Request, body: ProduceRequest) -> Produced {
+    let acks = Acks::from_wire(body.acks);
+    let mut response = blank_response(&body);
+    let timeout = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
+    let items = accept(request, body, acks, &mut response);
+    let calls = send_to_owners(&request.shard.cluster, items, acks.unwrap_or(Acks::None));
+    request.end_turn();
+    if acks == Some(Acks::None) {
+        // Nobody waits for an answer, and nothing may be taken back; only a failure is of interest.
+        for (places, call) in calls {
+            fill(&mut response, places.into_iter().zip(call.await));
+        }
+        let failed = errors(&response).any(|code| code.is_error());
+        return if failed { Produced::Close } else { Produced::Silence };
+    }
+    let deadline = rt::now() + timeout;
+    for (places, call) in calls {
+        match rt::timeout(deadline - rt::now(), call).await {
+            Ok(results) => fill(&mut response, places.into_iter().zip(results)),
+            Err(_) => {
+                let late = places.into_iter().map(|place| (place, Err(Failure::of(ErrorCode::RequestTimedOut))));
+                fill(&mut response, late);
+            }
+        }
+    }
+    Produced::Reply(response)
+}
+
+/// A response with a place for each partition, in the order of the request.
+fn blank_response(body: &ProduceRequest) -> ProduceResponse {
+    let partition = |data: &PartitionProduceData| PartitionProduceResponse {
+        index: data.index,
+        base_offset: -1,
+        ..Default::default()
+    };
+    let topics = body.topic_data.iter().map(|topic| TopicProduceResponse {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partition_responses: topic.partition_data.iter().map(partition).collect(),
+    });
+    ProduceResponse { responses: topics.collect(), ..Default::default() }
+}
+
+/// Proves every batch; what is refused here is answered in `response` and does not travel.
+fn accept(request: &Request, body: ProduceRequest, acks: Option<Acks>, response: &mut ProduceResponse) -> Vec<Item> {
+    let cluster = &request.shard.cluster;
+    let mut items = Vec::new();
+    for (topic, data) in body.topic_data.into_iter().enumerate() {
+        let found = topic_for(&cluster.state(), request, data.name.as_str(), data.topic_id);
+        for (partition, data) in data.partition_data.into_iter().enumerate() {
+            let accepted = match acks {
+                None => Err(Failure::of(ErrorCode::InvalidRequiredAcks)),
+                Some(_) => accept_batch(request.version(), found, data.index, data.records),
+            };
+            match accepted {
+                Ok((target, batch)) => items.push(Item { topic, partition, target, batch }),
+                Err(failure) => fill(response, [((topic, partition), Err(failure))]),
+            }
+        }
+    }
+    items
+}
+
+/// The topic that is meant, as (id, number of partitions).
+fn topic_for(state: &ClusterState, request: &Request, name: &str, id: TopicId) -> Result<(TopicId, usize), ErrorCode> {
+    let (topic, unknown) = match request.version() {
+        ..=12 => (state.topic(name), ErrorCode::UnknownTopicOrPartition),
+        _ => (state.topic_by_id(id), ErrorCode::UnknownTopicId),
+    };
+    let writable = |topic: &Topic| !topic.is_internal() || request.client_id() == "__admin_client";
+    match topic {
+        Some(topic) if writable(topic) => Ok((topic.id, topic.partitions.len())),
+        Some(_) => Err(ErrorCode::InvalidTopicException),
+        None => Err(unknown),
+    }
+}
+
+fn accept_batch(
+    version: i16,
+    topic: Result<(TopicId, usize), ErrorCode>,
+    index: i32,
+    records: Option<Bytes>,
+) -> Result<(TopicIdPartition, VerifiedBatch), Failure> {
+    let (topic, partitions) = topic.map_err(Failure::of)?;
+    if !(0..partitions as i32).contains(&index) {
+        return Err(Failure::of(ErrorCode::UnknownTopicOrPartition));
+    }
+    let records = records.filter(|records| !records.is_empty());
+    let records = records.ok_or_else(|| Failure::because(ErrorCode::InvalidRecord, "there is no record batch"))?;
+    let batch = verify(records, &Limits::PRODUCE).map_err(record_failure)?;
+    if batch.header.is_transactional() {
+        return Err(Failure::because(ErrorCode::InvalidTxnState, "transactions are not served yet"));
+    }
+    if version < 7 && batch.codec == Codec::Zstd {
+        return Err(Failure::because(ErrorCode::UnsupportedCompressionType, "zstd needs Produce version 7 or above"));
+    }
+    Ok((TopicIdPartition { topic, partition: PartitionId(index) }, batch))
+}
+
+fn record_failure(error: RecordError) -> Failure {
+    let code = ErrorCode::from_code(error.kind().code());
+    Failure { code, message: Some(error.to_string()), record: error.record_index() }
+}
+
+type Place = (usize, usize);
+
+/// Makes one call per owner shard. The order of a shard's items is the order of the request.
+fn send_to_owners(cluster: &Rc<Cluster>, items: Vec<Item>, acks: Acks) -> Vec<(Vec<Place>, rt::Call<Vec<ItemResult>>)> {
+    let mut by_shard: Vec<(ShardId, Vec<Place>, Vec<(TopicIdPartition, VerifiedBatch)>)> = Vec::new();
+    for item in items {
+        // A partition that has no owner yet is answered by the shard at hand, which does not lead it.
+        let owner = cluster.shard_of(item.target).unwrap_or_else(rt::this_shard);
+        let place = match by_shard.iter().position(|(shard, ..)| *shard == owner) {
+            Some(place) => place,
+            None => {
+                by_shard.push((owner, Vec::new(), Vec::new()));
+                by_shard.len() - 1
+            }
+        };
+        by_shard[place].1.push((item.topic, item.partition));
+        by_shard[place].2.push((item.target, item.batch));
+    }
+    let call = |(shard, places, batches)| {
+        let append = move |owner: Rc<Cluster>| append_all(owner, batches, acks);
+        (places, cluster.sharded().on_async(shard, Lane::Kafka, append))
+    };
+    by_shard.into_iter().map(call).collect()
+}
+
+/// At the owner: appends all in one step, then waits for the promises.
+async fn append_all(
+    owner: Rc<Cluster>,
+    batches: Vec<(TopicIdPartition, VerifiedBatch)>,
+    acks: Acks,
+) -> Vec<ItemResult> {
+    owner.until_room().await;
+    let now = rt::unix_ms();
+    let append = |(target, batch): (TopicIdPartition, VerifiedBatch)| {
+        let partition = owner.partition(target).ok_or_else(|| Failure::of(ErrorCode::NotLeaderOrFollower))?;
+        let appended = match partition.append(&batch, Origin::Client, now) {
+            AppendOutcome::Appended(appended) | AppendOutcome::Duplicate(appended) => appended,
+            AppendOutcome::Refused(refusal) => return Err(refusal_failure(refusal)),
+        };
+        Ok((partition, appended))
+    };
+    // The frames go home here: the tail has its own copy.
+    let appended: Vec<Result<(Rc<Partition>, Appended), Failure>> = batches.into_iter().map(append).collect();
+    let mut results = Vec::with_capacity(appended.len());
+    for appended in appended {
+        results.push(match appended {
+            Ok((partition, appended)) => settle(&partition, appended, acks).await,
+            Err(failure) => Err(failure),
+        });
+    }
+    results
+}
+
+async fn settle(partition: &Partition, appended: Appended, acks: Acks) -> ItemResult {
+    match partition.settled(appended.receipt, acks).await {
+        Settlement::Kept => Ok(Outcome {
+            base_offset: appended.receipt.base.0,
+            log_append_time: appended.log_append_time.unwrap_or(-1),
+            log_start: partition.log_start().0,
+        }),
+        Settlement::Truncated => Err(Failure::of(ErrorCode::NotLeaderOrFollower)),
+        // The batch may or may not survive: the error that says so. An idempotent producer sends it again.
+        Settlement::Unknown => Err(Failure::of(ErrorCode::RequestTimedOut)),
+    }
+}
+
+fn refusal_failure(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::TooLarge { size, max } => Failure::because(
+            ErrorCode::MessageTooLarge,
+            format!("the batch has {size} bytes, the topic's max.message.bytes is {max}"),
+        ),
+        Refusal::InvalidRecord(reason) => Failure::because(ErrorCode::InvalidRecord, reason),
+        Refusal::KeyMissing { record } => Failure {
+            code: ErrorCode::InvalidRecord,
+            message: Some("a compacted topic needs a key in every record".into()),
+            record: Some(record),
+        },
+        Refusal::InvalidTimestamp { timestamp } => Failure::because(
+            ErrorCode::InvalidTimestamp,
+            format!("timestamp {timestamp} is outside message.timestamp.before.max.ms and message.timestamp.after.max.ms"),
+        ),
+        Refusal::OutOfOrderSequence { expected, got } => Failure::because(
+            ErrorCode::OutOfOrderSequenceNumber,
+            format!("sequence {expected} comes next, not {got}"),
+        ),
+        Refusal::ProducerFenced { current } => Failure::because(
+            ErrorCode::InvalidProducerEpoch,
+            format!("the producer's epoch is {current} now"),
+        ),
+        Refusal::NotLeader => Failure::of(ErrorCode::NotLeaderOrFollower),
+        Refusal::DiskFull => Failure::because(
+            ErrorCode::KafkaStorageError,
+            "the disk has less than storage.min.free.bytes left; appends resume when there is room",
+        ),
+        Refusal::Offline => Failure::of(ErrorCode::KafkaStorageError),
+    }
+}
+
+fn fill(response: &mut ProduceResponse, results: impl IntoIterator<Item = (Place, ItemResult)>) {
+    for ((topic, partition), result) in results {
+        let answer = &mut response.responses[topic].partition_responses[partition];
+        match result {
+            Ok(outcome) => {
+                answer.base_offset = outcome.base_offset;
+                answer.log_append_time_ms = outcome.log_append_time;
+                answer.log_start_offset = outcome.log_start;
+            }
+            Err(failure) => {
+                answer.error_code = failure.code;
+                answer.record_errors = failure.record.into_iter().map(record_error).collect();
+                answer.error_message = failure.message.map(Into::into);
+            }
+        }
+    }
+}
+
+fn record_error(batch_index: i32) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage { batch_index, ..Default::default() }
+}
+
+fn errors(response: &ProduceResponse) -> impl Iterator<Item = ErrorCode> + '_ {
+    response.responses.iter().flat_map(|topic| &topic.partition_responses).map(|partition| partition.error_code)
+}

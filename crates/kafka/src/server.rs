@@ -1,0 +1,211 @@
+//! The Kafka face of one shard: what its connections share, and the listener.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ailurus_base::HashMap;
+use ailurus_cluster::Cluster;
+use ailurus_rt::{self as rt, Abort, Instant, Lane, Listener, Memory, Sharded};
+use ailurus_settings::BrokerConfig;
+
+use crate::connection::{self, Watch};
+use crate::fetch::WaitKey;
+use crate::fetch::owner::Waiting;
+use crate::fetch::session::Sessions;
+use crate::stats::KafkaStats;
+
+/// Largest part of the shard's request memory that one frame may take, so that one client cannot keep all others out.
+const FRAME_SHARE: u64 = 2;
+
+/// Where clients find this broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name or address that clients can dial.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// What the Kafka face of a shard has.
+pub struct KafkaShard {
+    pub(crate) cluster: Rc<Cluster>,
+    pub(crate) advertised: Arc<Endpoint>,
+    pub(crate) sessions: RefCell<Sessions>,
+    pub(crate) producer_ids: RefCell<Range<i64>>,
+    pub(crate) stats: KafkaStats,
+    memory: Rc<Memory>,
+    connections: RefCell<Vec<Weak<Watch>>>,
+    connected: Cell<usize>,
+    sweeper: Cell<Option<rt::Task<()>>>,
+    handle: OnceCell<Sharded<KafkaShard>>,
+    waits: RefCell<HashMap<WaitKey, Rc<Waiting>>>,
+    next_wait: Cell<u64>,
+}
+
+/// The Kafka face of the broker.
+pub struct KafkaServer {
+    shards: Sharded<KafkaShard>,
+    local_addr: SocketAddr,
+    stop: Abort,
+    accepting: rt::Task<std::io::Result<()>>,
+}
+
+impl KafkaServer {
+    /// Starts to serve on `listener`; called on shard 0.
+    pub async fn start(
+        cluster: Sharded<Cluster>,
+        listener: Listener,
+        advertised: Endpoint,
+    ) -> KafkaServer {
+        let advertised = Arc::new(advertised);
+        let make = move |_| KafkaShard::new(cluster.local(), advertised.clone());
+        let shards = Sharded::start(make).await;
+        shards.map(Lane::Kafka, move |shard: &Rc<KafkaShard>| shard.start(shards)).await;
+        let (stop, local_addr) = (Abort::new(), listener.local_addr());
+        let serve = move |conn| connection::serve(shards.local(), conn);
+        let accepting = rt::spawn(rt::Group::Kafka, listener.serve(stop.clone(), serve));
+        KafkaServer { shards, local_addr, stop, accepting }
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The shards, for their numbers.
+    pub fn shards(&self) -> Sharded<KafkaShard> {
+        self.shards
+    }
+
+    /// Accepts nothing more, ends all connections and waits until they are gone, for at most `patience`.
+    pub async fn stop(self, patience: Duration) {
+        self.stop.request();
+        if let Err(error) = self.accepting.await {
+            tracing::warn!(%error, "the listener had failed");
+        }
+        let close = move |shard: Rc<KafkaShard>| async move { shard.close_connections(patience).await };
+        self.shards.map_async(Lane::Kafka, close).await;
+        self.shards.stop().await;
+    }
+}
+
+/// One of the connections that are counted; counted off when dropped.
+pub(crate) struct Registered(Rc<KafkaShard>);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.0.connected.set(self.0.connected.get() - 1);
+        self.0.connections.borrow_mut().retain(|watch| watch.strong_count() > 0);
+    }
+}
+
+impl KafkaShard {
+    fn new(cluster: Rc<Cluster>, advertised: Arc<Endpoint>) -> Self {
+        let slots = cluster.settings().max_incremental_fetch_session_cache_slots as usize;
+        KafkaShard {
+            cluster,
+            advertised,
+            sessions: RefCell::new(Sessions::new(slots / usize::from(rt::shard_count()))),
+            producer_ids: RefCell::new(0..0),
+            stats: KafkaStats::default(),
+            memory: rt::memory(),
+            connections: RefCell::default(),
+            connected: Cell::new(0),
+            sweeper: Cell::new(None),
+            handle: OnceCell::new(),
+            waits: RefCell::default(),
+            next_wait: Cell::new(0),
+        }
+    }
+
+    /// The same service on all shards.
+    pub(crate) fn sharded(&self) -> Sharded<KafkaShard> {
+        *self.handle.get().expect("set before the first connection")
+    }
+
+    /// A number for a wait of this shard at another.
+    pub(crate) fn next_wait(&self) -> u64 {
+        self.next_wait.replace(self.next_wait.get() + 1)
+    }
+
+    /// A fetch of another shard begins to wait here.
+    pub(crate) fn enter_wait(&self, key: WaitKey) -> Rc<Waiting> {
+        self.waits.borrow_mut().entry(key).or_default().clone()
+    }
+
+    /// It has its answer.
+    pub(crate) fn leave_wait(&self, key: WaitKey) {
+        self.waits.borrow_mut().remove(&key);
+    }
+
+    /// Who asked has enough, or is gone.
+    pub(crate) fn end_wait(&self, key: WaitKey) {
+        if let Some(waiting) = self.waits.borrow().get(&key) {
+            waiting.ended.set(true);
+            waiting.bell.ring();
+        }
+    }
+
+    fn start(self: &Rc<Self>, handle: Sharded<KafkaShard>) {
+        assert!(self.handle.set(handle).is_ok(), "a shard is started once");
+        self.sweeper.set(Some(rt::spawn(rt::Group::Admin, connection::sweep(self.clone()))));
+    }
+
+    /// Counts a connection in; nothing if `max.connections` are there already.
+    pub(crate) fn register(self: &Rc<Self>, watch: &Rc<Watch>) -> Option<Registered> {
+        let most = self.settings().max_connections as usize / usize::from(rt::shard_count());
+        if self.connected.get() >= most.max(1) {
+            return None;
+        }
+        self.connected.set(self.connected.get() + 1);
+        self.connections.borrow_mut().push(Rc::downgrade(watch));
+        Some(Registered(self.clone()))
+    }
+
+    /// How many connections this shard serves.
+    pub fn connection_count(&self) -> usize {
+        self.connected.get()
+    }
+
+    /// Numbers since start.
+    pub fn stats(&self) -> &KafkaStats {
+        &self.stats
+    }
+
+    pub(crate) fn connections(&self) -> Vec<Rc<Watch>> {
+        self.connections.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(crate) fn memory(&self) -> &Rc<Memory> {
+        &self.memory
+    }
+
+    pub(crate) fn settings(&self) -> Rc<BrokerConfig> {
+        self.cluster.settings()
+    }
+
+    pub(crate) fn frame_bytes_max(&self) -> usize {
+        let granted = self.memory.largest() / FRAME_SHARE;
+        (self.settings().socket_request_max_bytes as usize).min(granted as usize)
+    }
+
+    pub(crate) fn idle_deadline(&self) -> Option<Instant> {
+        let idle = u64::try_from(self.settings().connections_max_idle_ms).ok()?;
+        Some(rt::now() + Duration::from_millis(idle))
+    }
+
+    async fn close_connections(&self, patience: Duration) {
+        self.sweeper.set(None);
+        for watch in self.connections() {
+            watch.shut_down();
+        }
+        let deadline = rt::now() + patience;
+        while self.connected.get() > 0 && rt::now() < deadline {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! CreateTopics, DeleteTopics, CreatePartitions and DeleteRecords.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ailurus_cluster::Cluster;
+use ailurus_cluster::command::{Command, MorePartitions, Reply, TopicRef};
+use ailurus_cluster::plan::{NewTopic, TopicRefusal};
+use ailurus_model::{Offset, PartitionId, TopicIdPartition};
+use ailurus_rt::{self as rt, Instant, Lane};
+use ailurus_wire::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
+};
+use ailurus_wire::create_topics::{
+    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+};
+use ailurus_wire::delete_records::{
+    DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+use ailurus_wire::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+use ailurus_wire::{ErrorCode, Str, TopicId};
+
+use crate::dispatch::Request;
+
+/// Kafka's code and, for people, the text of a refusal.
+pub(crate) fn refusal_code(refusal: &TopicRefusal) -> (ErrorCode, Option<String>) {
+    use TopicRefusal::*;
+    let text = |text: &String| Some(text.clone());
+    match refusal {
+        Exists => (ErrorCode::TopicAlreadyExists, Some("the topic exists already".into())),
+        InvalidName(why) => (ErrorCode::InvalidTopicException, text(why)),
+        InvalidPartitions(why) => (ErrorCode::InvalidPartitions, text(why)),
+        InvalidReplicationFactor(why) => (ErrorCode::InvalidReplicationFactor, text(why)),
+        InvalidAssignment(why) => (ErrorCode::InvalidReplicaAssignment, text(why)),
+        InvalidConfig(why) => (ErrorCode::InvalidConfig, text(why)),
+        InvalidRequest(why) => (ErrorCode::InvalidRequest, text(why)),
+        PolicyViolation(why) => (ErrorCode::PolicyViolation, text(why)),
+        UnknownTopic => (ErrorCode::UnknownTopicOrPartition, None),
+        UnknownTopicId => (ErrorCode::UnknownTopicId, None),
+        Unavailable => (ErrorCode::RequestTimedOut, Some("the controller could not write the change".into())),
+    }
+}
+
+/// How long a client waits, from when it asked.
+fn deadline(request: &Request, timeout_ms: i32) -> Instant {
+    request.received + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
+}
+
+/// Names that occur more than once: Kafka refuses each of them whole.
+fn duplicates<'a>(names: impl Iterator<Item = &'a Str>) -> Vec<Str> {
+    let mut counts: BTreeMap<&Str, usize> = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name.clone()).collect()
+}
+
+async fn submit(cluster: &Cluster, command: Command, count: usize) -> Vec<Result<TopicId, TopicRefusal>> {
+    match cluster.submit(command).await {
+        Ok(Reply::Topics(results)) => results,
+        _ => vec![Err(TopicRefusal::Unavailable); count],
+    }
+}
+
+pub(crate) async fn create_topics(request: &mut Request, body: CreateTopicsRequest) -> CreateTopicsResponse {
+    let cluster = request.shard.cluster.clone();
+    let deadline = deadline(request, body.timeout_ms);
+    let twice = duplicates(body.topics.iter().map(|topic| &topic.name));
+    let mut response = CreateTopicsResponse::default();
+    let mut wanted: Vec<NewTopic> = Vec::new();
+    for topic in &body.topics {
+        if twice.contains(&topic.name) {
+            if !response.topics.iter().any(|result| result.name == topic.name) {
+                let refusal = TopicRefusal::InvalidRequest("the topic is named more than once".into());
+                response.topics.push(refused_topic(&topic.name, &refusal));
+            }
+            continue;
+        }
+        match new_topic(&cluster, topic) {
+            Ok(new) => wanted.push(new),
+            Err(refusal) => response.topics.push(refused_topic(&topic.name, &refusal)),
+        }
+    }
+    let results = if body.validate_only {
+        wanted.iter().map(|topic| cluster.check_create(topic)).collect()
+    } else {
+        submit(&cluster, Command::CreateTopics(wanted.clone()), wanted.len()).await
+    };
+    for (topic, result) in wanted.iter().zip(results) {
+        let name = Str::from(topic.name.as_str());
+        response.topics.push(match result {
+            Err(refusal) => refused_topic(&name, &refusal),
+            Ok(_) if body.validate_only => created_topic(&cluster, &name, topic, TopicId::NONE),
+            Ok(id) if cluster.until_led(&topic.name, deadline - rt::now()).await => {
+                created_topic(&cluster, &name, topic, id)
+            }
+            Ok(_) => CreatableTopicResult { error_code: ErrorCode::RequestTimedOut, name, ..Default::default() },
+        });
+    }
+    response
+}
+
+fn new_topic(cluster: &Cluster, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
+    if cluster.is_internal_name(&topic.name) && cluster.state().topic(&topic.name).is_none() {
+        return Ok(NewTopic { configs: cluster.offsets_topic().configs, ..plain_topic(topic)? });
+    }
+    plain_topic(topic)
+}
+
+fn plain_topic(topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
+    let mut configs = BTreeMap::new();
+    for config in &topic.configs {
+        let value = config.value.as_ref().ok_or_else(|| {
+            TopicRefusal::InvalidConfig(format!("null value not supported for topic configs: {}", config.name.as_str()))
+        })?;
+        configs.insert(config.name.to_string(), value.to_string());
+    }
+    let given = |number: i32| (number != -1).then_some(number);
+    let assignment = |assignment: &ailurus_wire::create_topics::CreatableReplicaAssignment| {
+        (assignment.partition_index, assignment.broker_ids.clone())
+    };
+    Ok(NewTopic {
+        name: topic.name.to_string(),
+        partitions: given(topic.num_partitions),
+        replication_factor: given(topic.replication_factor.into()).map(|factor| factor as i16),
+        assignments: topic.assignments.iter().map(assignment).collect(),
+        configs,
+    })
+}
+
+fn refused_topic(name: &Str, refusal: &TopicRefusal) -> CreatableTopicResult {
+    let (error_code, text) = refusal_code(refusal);
+    CreatableTopicResult { name: name.clone(), error_code, error_message: text.map(Into::into), ..Default::default() }
+}
+
+fn created_topic(cluster: &Cluster, name: &Str, wanted: &NewTopic, id: TopicId) -> CreatableTopicResult {
+    let settings = cluster.settings();
+    let state = cluster.state();
+    let counts = match state.topic(name) {
+        Some(topic) => (topic.partitions.len() as i32, topic.partitions.first().map_or(0, |first| first.replicas.len())),
+        None if wanted.assignments.is_empty() => (
+            wanted.partitions.unwrap_or(settings.num_partitions),
+            wanted.replication_factor.map_or(settings.default_replication_factor, i32::from) as usize,
+        ),
+        None => (wanted.assignments.len() as i32, wanted.assignments[0].1.len()),
+    };
+    let config = |entry: ailurus_settings::ConfigEntry| CreatableTopicConfigs {
+        name: entry.name.into(),
+        value: entry.value.map(Into::into),
+        read_only: entry.read_only,
+        config_source: entry.source.code(),
+        is_sensitive: entry.sensitive,
+    };
+    let overrides = ailurus_settings::TopicOverrides::parse(&wanted.configs).unwrap_or_default();
+    let described = ailurus_settings::describe_topic(&overrides, &cluster.layers(), None);
+    CreatableTopicResult {
+        name: name.clone(),
+        topic_id: id,
+        num_partitions: counts.0,
+        replication_factor: counts.1 as i16,
+        configs: Some(described.into_iter().map(config).collect()),
+        ..Default::default()
+    }
+}
+
+pub(crate) async fn delete_topics(request: &mut Request, body: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let cluster = request.shard.cluster.clone();
+    let mut wanted = body.topics;
+    wanted.extend(body.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() }));
+    let twice = duplicates(wanted.iter().filter_map(|topic| topic.name.as_ref()));
+    let mut response = DeleteTopicsResponse::default();
+    let mut accepted = Vec::new();
+    for topic in wanted {
+        let twice = topic.name.as_ref().is_some_and(|name| twice.contains(name));
+        match topic_ref(&topic).filter(|_| !twice) {
+            Some(reference) => accepted.push((topic, reference)),
+            None => response.responses.push(deleted(&cluster, &topic, ErrorCode::InvalidRequest)),
+        }
+    }
+    if !cluster.settings().delete_topic_enable {
+        for (topic, _) in accepted {
+            response.responses.push(deleted(&cluster, &topic, ErrorCode::TopicDeletionDisabled));
+        }
+        return response;
+    }
+    // Names for ids, as long as the topics are there to tell.
+    let blanks: Vec<_> = accepted.iter().map(|(topic, _)| deleted(&cluster, topic, ErrorCode::None)).collect();
+    let references: Vec<_> = accepted.into_iter().map(|(_, reference)| reference).collect();
+    let count = references.len();
+    let results = submit(&cluster, Command::DeleteTopics(references), count).await;
+    for (mut answer, result) in blanks.into_iter().zip(results) {
+        match result {
+            Ok(id) => answer.topic_id = id,
+            Err(refusal) => answer.error_code = refusal_code(&refusal).0,
+        }
+        response.responses.push(answer);
+    }
+    response
+}
+
+/// The topic that is meant; nothing if both or neither of name and id are given.
+fn topic_ref(topic: &DeleteTopicState) -> Option<TopicRef> {
+    match (&topic.name, topic.topic_id) {
+        (Some(name), TopicId::NONE) => Some(TopicRef::Name(name.to_string())),
+        (None, id) if id != TopicId::NONE => Some(TopicRef::Id(id)),
+        _ => None,
+    }
+}
+
+fn deleted(cluster: &Cluster, topic: &DeleteTopicState, error_code: ErrorCode) -> DeletableTopicResult {
+    let known = || cluster.state().topic_by_id(topic.topic_id).map(|topic| Str::from(&*topic.name));
+    DeletableTopicResult {
+        name: topic.name.clone().or_else(known),
+        topic_id: topic.topic_id,
+        error_code,
+        ..Default::default()
+    }
+}
+
+pub(crate) async fn create_partitions(
+    request: &mut Request,
+    body: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let cluster = request.shard.cluster.clone();
+    let deadline = deadline(request, body.timeout_ms);
+    let twice = duplicates(body.topics.iter().map(|topic| &topic.name));
+    let mut response = CreatePartitionsResponse::default();
+    let (refused, wanted): (Vec<_>, Vec<_>) =
+        body.topics.into_iter().partition(|topic| twice.contains(&topic.name));
+    for name in twice.iter().filter(|name| refused.iter().any(|topic| topic.name == **name)) {
+        let refusal = TopicRefusal::InvalidRequest("the topic is named more than once".into());
+        response.results.push(partitions_result(name, Err(refusal)));
+    }
+    let more: Vec<MorePartitions> = wanted.iter().map(more_partitions).collect();
+    let results = if body.validate_only {
+        more.iter().map(|more| cluster.check_create_partitions(more)).collect()
+    } else {
+        submit(&cluster, Command::CreatePartitions(more), wanted.len()).await
+    };
+    for (topic, result) in wanted.iter().zip(results) {
+        if result.is_ok() && !body.validate_only {
+            cluster.until_led(&topic.name, deadline - rt::now()).await;
+        }
+        response.results.push(partitions_result(&topic.name, result));
+    }
+    response
+}
+
+fn more_partitions(topic: &CreatePartitionsTopic) -> MorePartitions {
+    let sets = |assignments: &Vec<ailurus_wire::create_partitions::CreatePartitionsAssignment>| {
+        assignments.iter().map(|assignment| assignment.broker_ids.clone()).collect()
+    };
+    MorePartitions {
+        name: topic.name.to_string(),
+        count: topic.count,
+        assignments: topic.assignments.as_ref().map(sets),
+    }
+}
+
+fn partitions_result(name: &Str, result: Result<TopicId, TopicRefusal>) -> CreatePartitionsTopicResult {
+    let (error_code, text) = result.map_or_else(|refusal| refusal_code(&refusal), |_| (ErrorCode::None, None));
+    CreatePartitionsTopicResult { name: name.clone(), error_code, error_message: text.map(Into::into) }
+}
+
+pub(crate) async fn delete_records(request: &mut Request, body: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let cluster = request.shard.cluster.clone();
+    let mut response = DeleteRecordsResponse::default();
+    for topic in body.topics {
+        let found = deletable(&cluster, &topic.name);
+        let mut partitions = Vec::new();
+        for partition in topic.partitions {
+            let result = match found {
+                Ok(id) => {
+                    let target = TopicIdPartition { topic: id, partition: PartitionId(partition.partition_index) };
+                    delete_before(&cluster, target, partition.offset).await
+                }
+                Err(error) => Err(error),
+            };
+            partitions.push(DeleteRecordsPartitionResult {
+                partition_index: partition.partition_index,
+                low_watermark: result.unwrap_or(-1),
+                error_code: result.err().unwrap_or(ErrorCode::None),
+            });
+        }
+        response.topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
+    }
+    response
+}
+
+fn deletable(cluster: &Cluster, name: &str) -> Result<TopicId, ErrorCode> {
+    let state = cluster.state();
+    let topic = state.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    if topic.is_internal() {
+        return Err(ErrorCode::InvalidTopicException);
+    }
+    if !cluster.topic_config(topic).cleanup_policy.delete {
+        return Err(ErrorCode::PolicyViolation);
+    }
+    Ok(topic.id)
+}
+
+/// Moves the log start of one partition to `offset` (-1: the high watermark) and answers where it is then.
+async fn delete_before(cluster: &Rc<Cluster>, target: TopicIdPartition, offset: i64) -> Result<i64, ErrorCode> {
+    if cluster.state().partition(target).is_none() {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    let owner = cluster.shard_of(target).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let delete = move |owner: Rc<Cluster>| async move {
+        let partition = owner.partition(target).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let offset = if offset == -1 { partition.high_watermark() } else { Offset(offset) };
+        if offset < Offset::ZERO || offset > partition.high_watermark() {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        let start = partition.delete_records(offset).await.map_err(|_| ErrorCode::KafkaStorageError)?;
+        Ok(start.0)
+    };
+    cluster.sharded().on_async(owner, Lane::Kafka, delete).await
+}

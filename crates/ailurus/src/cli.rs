@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::Format;
-use crate::{cluster, config, consume, doctor, group, produce, topic, units};
+use crate::{cluster, config, consume, doctor, group, produce, start, topic, units};
 
 /// A Kafka-compatible event-streaming broker, one pinned reactor per core, and its command line.
 #[derive(Debug, Parser)]
@@ -54,6 +54,8 @@ pub(crate) struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start a broker.
+    Start(start::Start),
     /// Create, list, describe, change and delete topics.
     #[command(subcommand, visible_alias = "topics")]
     Topic(topic::Topic),

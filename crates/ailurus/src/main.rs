@@ -7,7 +7,7 @@
 //! What always holds: reports go to standard output, everything else to standard error; a failure is a sentence with a
 //! hint and an exit code of its class ([`fault`]); tables have rules and bars move only on a terminal.
 //!
-//! Reading order: [`cli`] (what can be said), [`fault`], [`report`], [`session`] (what every verb has); [`units`],
+//! Reading order: [`cli`] (what can be said), [`start`] (the broker), [`fault`], [`report`], [`session`] (what every verb has); [`units`],
 //! [`position`], [`template`], [`message`], [`resolve`] (the words of the verbs); the verbs [`topic`], [`group`],
 //! [`produce`], [`consume`], [`cluster`], [`config`], [`doctor`].
 
@@ -24,6 +24,7 @@ mod produce;
 mod report;
 mod resolve;
 mod session;
+mod start;
 mod template;
 mod topic;
 mod units;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     log_to_stderr(global.verbose);
     match command {
+        Command::Start(start) => start::run(start),
         Command::Doctor(doctor) => doctor::run(&global, doctor),
         Command::Topic(verb) => session::run(global, async move |session| verb.run(&session).await),
         Command::Group(verb) => session::run(global, async move |session| verb.run(&session).await),

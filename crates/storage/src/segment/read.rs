@@ -161,9 +161,9 @@ impl SegmentSet {
             let piece = if streak > 0 { most } else { bytes.clamp(least, most) };
             let (id, end, last) = (source.id, source.end, source.last);
             let mut walker = self.walk(source, IoClass::Fetch, piece).await?;
-            let (batches, position) = self.gather(id, &mut walker, from).await?;
+            let batches = self.gather(id, &mut walker, from).await?;
             if let Some(last) = batches.last() {
-                let cursor = Cursor { offset: last.end, segment: id, position, streak };
+                let cursor = Cursor { offset: last.end, segment: id, position: walker.position(), streak };
                 self.readers.remember(from, cursor);
                 return Ok(Piece { start: from, batches });
             }
@@ -175,16 +175,10 @@ impl SegmentSet {
         }
     }
 
-    /// Walks to the first batch that ends behind `from` and takes it and those that share its memory. Also tells where the
-    /// last one taken ends: a bad one behind it must be met again by whoever goes on.
-    async fn gather(
-        &self,
-        id: u64,
-        walker: &mut Walker,
-        from: Offset,
-    ) -> Result<(Vec<CachedBatch>, u64), SegmentError> {
+    /// Walks to the first batch that ends behind `from` and takes it and those that share its memory.
+    async fn gather(&self, id: u64, walker: &mut Walker, from: Offset) -> Result<Vec<CachedBatch>, SegmentError> {
         let generation = self.state.borrow().generation;
-        let (mut batches, mut position) = (Vec::new(), walker.position());
+        let mut batches = Vec::new();
         while batches.is_empty() || walker.next_is_here() {
             let Some(walked) = walker.next().await? else { break };
             self.learn(id, &walked);
@@ -200,13 +194,12 @@ impl SegmentSet {
             }
             let (base, end) = (walked.header.offset, walked.header.end().offset);
             batches.push(CachedBatch { base, end, bytes: walked.payload });
-            position = walker.position();
             ailurus_rt::yield_if_needed().await;
         }
         if self.state.borrow().generation == generation {
             self.shard.cache.borrow_mut().insert(self.group, from, batches.clone(), walker.piece_cost());
         }
-        Ok((batches, position))
+        Ok(batches)
     }
 
     /// A frame was met in the growing segment: after a restart its index knows only a few.

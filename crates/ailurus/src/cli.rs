@@ -54,8 +54,8 @@ pub(crate) struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a broker.
-    Start(start::Start),
+    /// Run a broker.
+    Start(Box<start::Start>),
     /// Create, list, describe, change and delete topics.
     #[command(subcommand, visible_alias = "topics")]
     Topic(topic::Topic),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::parse_pair;
 use crate::fault::Fault;
-use crate::report::Section;
+use crate::report::{Section, print};
 use crate::session::{Session, show_outcomes};
 
 /// The verbs for configurations.
@@ -18,6 +18,8 @@ pub(crate) enum Config {
     /// Change the configuration of a topic or broker while it runs.
     #[command(visible_alias = "set")]
     Alter(Alter),
+    /// Explain every setting of this version, as Markdown; asks no broker.
+    Reference,
 }
 
 /// Whose configuration.
@@ -99,6 +101,11 @@ impl Config {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Fault> {
         match self {
             Config::Describe(describe) => describe.run(session).await,
+            Config::Reference => {
+                // What stands above the title is for those who read the sources.
+                let page = ailurus_settings::reference::page();
+                print(page[page.find("# ").unwrap_or(0)..].as_bytes())
+            }
             Config::Alter(change) => {
                 let resource = resource(change.kind, &change.name)?;
                 alter(session, vec![resource], &change.change).await

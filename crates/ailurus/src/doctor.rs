@@ -1,14 +1,14 @@
 //! `ailurus doctor`: what a broker would find on this machine, before it has to.
 //!
 //! Every finding is a name, a verdict, what was seen, and what it means. It writes one test file into the data directory
-//! and removes it.
+//! and removes it, with the directory if that was not there.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ailurus_client::address;
+use ailurus_client::{Client, ClientConfig, address};
 use ailurus_rt as rt;
 use clap::Args;
 use serde_json::json;
@@ -114,6 +114,7 @@ impl Doctor {
 
     async fn disk(&self, output: Output) -> Vec<Finding> {
         let dir = &self.data_dir;
+        let was_there = rt::fs::exists(dir).await.unwrap_or(true);
         if let Err(error) = rt::fs::create_dir_all(dir).await {
             return vec![finding("data directory", Verdict::Bad, format!("{} cannot be made: {error}", dir.display()))];
         }
@@ -122,7 +123,11 @@ impl Doctor {
         let bar = output.progress(Some(TEST_BYTES / PIECE_BYTES as u64 + FLUSHES as u64), "disk test");
         let tested = test_disk(&path, &bar).await;
         bar.finish_and_clear();
-        if let Err(error) = rt::fs::remove_file(&path).await
+        let removed = match was_there {
+            true => rt::fs::remove_file(&path).await,
+            false => rt::fs::remove_dir_all(dir).await,
+        };
+        if let Err(error) = removed
             && tested.is_ok()
         {
             findings.push(finding("test file", Verdict::Warn, format!("{} stays: {error}", path.display())));
@@ -311,7 +316,11 @@ async fn dial(advertised: &str, timeout: Duration) -> Finding {
     let connects =
         async |addr: SocketAddr| rt::timeout(timeout, rt::Conn::connect(addr)).await.is_ok_and(|conn| conn.is_ok());
     if connects(addr).await {
-        return finding(NAME, Verdict::Good, format!("{advertised} is {addr}, and somebody answers there"));
+        let config = ClientConfig { bootstrap: vec![addr.to_string()], timeout, ..ClientConfig::default() };
+        return match Client::new(config).metadata(Some(&[]), false).await {
+            Ok(_) => finding(NAME, Verdict::Good, format!("{advertised} is {addr}, and a broker answers there")),
+            Err(error) => finding(NAME, Verdict::Bad, format!("what answers at {advertised} is no broker: {error}")),
+        };
     }
     match rt::Listener::bind(addr).await {
         // The kernel takes the connection; nobody needs to accept it.

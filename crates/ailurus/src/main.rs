@@ -7,10 +7,12 @@
 //! What always holds: reports go to standard output, everything else to standard error; a failure is a sentence with a
 //! hint and an exit code of its class ([`fault`]); tables have rules and bars move only on a terminal.
 //!
-//! Reading order: [`cli`] (what can be said), [`start`] (the broker), [`fault`], [`report`], [`session`] (what every verb has); [`units`],
+//! Reading order: [`cli`] (what can be said), [`fault`], [`report`], [`session`] (what every verb has); [`units`],
 //! [`position`], [`template`], [`message`], [`resolve`] (the words of the verbs); the verbs [`topic`], [`group`],
-//! [`produce`], [`consume`], [`cluster`], [`config`], [`doctor`].
+//! [`produce`], [`consume`], [`cluster`], [`config`], [`doctor`]; the broker: [`start`], [`boot`], [`banner`], [`metrics`].
 
+mod banner;
+mod boot;
 mod cli;
 mod cluster;
 mod config;
@@ -19,6 +21,7 @@ mod doctor;
 mod fault;
 mod group;
 mod message;
+mod metrics;
 mod position;
 mod produce;
 mod report;
@@ -39,9 +42,9 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
-    log_to_stderr(global.verbose);
+    log_to_stderr(global.verbose, matches!(command, Command::Start(_)));
     match command {
-        Command::Start(start) => start::run(start),
+        Command::Start(start) => start::run(&global, &start),
         Command::Doctor(doctor) => doctor::run(&global, doctor),
         Command::Topic(verb) => session::run(global, async move |session| verb.run(&session).await),
         Command::Group(verb) => session::run(global, async move |session| verb.run(&session).await),
@@ -52,9 +55,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// A verb logs only what goes wrong. `AILURUS_LOG` overrides it.
-fn log_to_stderr(verbose: u8) {
-    let level = match verbose {
+/// A broker tells what happens, a verb only what goes wrong. `AILURUS_LOG` overrides both.
+fn log_to_stderr(verbose: u8, broker: bool) {
+    let level = match verbose + u8::from(broker) {
         0 => "warn",
         1 => "info",
         2 => "debug",

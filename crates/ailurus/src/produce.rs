@@ -31,7 +31,7 @@ const READ_RECORDS_MAX: usize = 1000;
     ailurus produce orders -f '%k %p %s\\n' --file records.txt\n  \
     ailurus consume orders -f json -e | ailurus produce copy -f json")]
 pub(crate) struct Produce {
-    /// The topic; may be left out if the input names it (%t, or \"topic\" in JSON).
+    /// The topic; may be left out if the input names it (%t, or "topic" in JSON).
     topic: Option<String>,
     /// The partition of all records; by key or in turn if left out.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
@@ -274,11 +274,12 @@ impl Produce {
 
     fn record(&self, draft: Draft) -> Result<(String, ProducerRecord), Fault> {
         let missing = || Fault::usage("no topic is named").hint("ailurus produce TOPIC");
-        let topic = draft.topic.or_else(|| self.topic.clone()).ok_or_else(missing)?;
+        // What the command line says wins, so that records can be copied from topic to topic.
+        let topic = self.topic.clone().or(draft.topic).ok_or_else(missing)?;
         let key = draft.key.or_else(|| self.key.clone().map(Bytes::from));
         let value = draft.value.filter(|value| !(self.empty_is_null && value.is_empty()));
         let headers = self.headers.iter().cloned().chain(draft.headers).collect();
-        let partition = draft.partition.filter(|_| self.partition.is_none()).or(self.partition);
+        let partition = self.partition.or(draft.partition);
         Ok((topic, ProducerRecord { partition, timestamp: draft.timestamp, key, value, headers }))
     }
 }

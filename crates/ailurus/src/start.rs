@@ -1,116 +1,156 @@
-//! `ailurus start`: from flags, file and environment to a running broker, and back down.
+//! `ailurus start`: from flags, file and environment to a running broker, and to its end.
 //!
-//! Up: settings, the reactor, then on shard 0 storage and cluster, Kafka's face, the admin server, the banner. Down, on
-//! the first SIGTERM or SIGINT: the same in reverse, flushed and marked as clean; on the second: at once, as after a
-//! crash.
+//! Settings win in this order: flags and `--set`, environment, file, `--mode`, built-in defaults. Everything that can be
+//! wrong with them is found before a file of the broker is touched.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ailurus_cluster::{Cluster, ClusterOptions, node};
-use ailurus_kafka::{Endpoint, KafkaServer};
-use ailurus_rt::{self as rt, Fatal, Listener, Sharded};
+use ailurus_rt as rt;
 use ailurus_settings::{BrokerConfig, BrokerSettings, IoBackend, Layer, Profile, StartupError};
-use ailurus_storage::{StorageConfig, StorageError};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::fault::{Class, Fault};
-use crate::session;
+use crate::banner::{Banner, Mode};
+use crate::boot::{self, Broken};
+use crate::cli::Global;
+use crate::report::{Output, print};
 
-/// How long connections may take to end before shutdown goes on without them.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Variables in the environment that are no settings.
+const NOT_SETTINGS: &[&str] = &["AILURUS_BOOTSTRAP", "AILURUS_CONFIG", "AILURUS_LOG", "AILURUS_MODE"];
 
-/// Variables beginning with AILURUS_ that are the command line's own.
-const OTHER_VARIABLES: &[&str] = &["AILURUS_LOG", "AILURUS_BOOTSTRAP", "AILURUS_FORMAT", "AILURUS_CONFIG", "AILURUS_MODE"];
-
-/// Start a broker.
-#[derive(Args, Debug, Clone)]
+/// Run a broker.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Every setting can be given as --set num.partitions=4, as AILURUS_NUM_PARTITIONS=4 in the \
+    environment, or as num.partitions = 4 in the file of --config; the first of these wins.\n\n\
+    Exit codes: 0 ended in order, 64 wrong settings, 65 the disk failed, 66 data directory of another version, \
+    67 data directory in use, 68 data directory damaged, 69 port taken, 70 out of memory, 71 the system refuses \
+    something, 143 ended in a hurry by a second signal (nothing acknowledged is lost).")]
 pub(crate) struct Start {
-    /// Read settings from this TOML file.
-    #[arg(long, value_name = "FILE", env = "AILURUS_CONFIG")]
+    /// Settings in TOML.
+    #[arg(short, long, value_name = "FILE", env = "AILURUS_CONFIG")]
     config: Option<PathBuf>,
-    /// A profile of defaults: `dev` creates topics by themselves, with one replica and no rebalance delay.
-    #[arg(long, value_name = "MODE", env = "AILURUS_MODE", default_value = "production")]
-    mode: String,
-    /// Keep everything here (`log.dirs`).
-    #[arg(long, value_name = "DIR")]
+    /// Which starting values: dev is for a developer's machine (topics come by themselves, groups form at once), and as
+    /// durable as production.
+    #[arg(long, value_enum, default_value = "production", env = "AILURUS_MODE")]
+    mode: ModeArg,
+    /// Where everything is kept (log.dirs); ./ailurus-data if not set.
+    #[arg(short, long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Listen for Kafka clients here, such as 127.0.0.1:9092 (`listeners`).
+    /// Where to listen for Kafka clients (listeners); port 0 takes a free one.
     #[arg(long, value_name = "HOST:PORT")]
     kafka_addr: Option<String>,
-    /// Tell Kafka clients to connect here (`advertised.listeners`).
+    /// What clients are told to connect to (advertised.listeners).
     #[arg(long, value_name = "HOST:PORT")]
     advertise_kafka_addr: Option<String>,
-    /// Serve metrics and health here; "" for nowhere (`admin.listener`).
+    /// Where metrics and health are served over HTTP (admin.listener); `off` for nowhere.
     #[arg(long, value_name = "HOST:PORT")]
     admin_addr: Option<String>,
-    /// Run this many shards; 0 for one per usable CPU (`shards`).
+    /// Shards, one per core; 0 for the CPUs this process may use.
     #[arg(long, value_name = "N")]
     shards: Option<String>,
-    /// Let requests in progress take this much, such as 512MiB (`memory.bytes`).
-    #[arg(long, value_name = "SIZE")]
+    /// Memory that requests in progress may take (memory.bytes), like 512MiB.
+    #[arg(short, long, value_name = "SIZE")]
     memory: Option<String>,
-    /// Set any setting; may be given many times.
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    /// Any setting; may be repeated.
+    #[arg(short, long = "set", value_name = "NAME=VALUE")]
+    sets: Vec<String>,
 }
 
-/// Runs a broker to its end.
-pub(crate) fn run(start: Start) -> ExitCode {
-    session::finish(settings(&start).and_then(|settings| serve(start, settings)))
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModeArg {
+    Production,
+    Dev,
 }
 
-/// All layers of settings, checked.
-fn settings(start: &Start) -> Result<BrokerSettings, Fault> {
-    let unknown = || Fault::usage(format!("there is no mode \"{}\"", start.mode)).hint("modes are production and dev");
-    let mut settings = BrokerSettings::new(Profile::from_name(&start.mode).ok_or_else(unknown)?);
-    if let Some(path) = &start.config {
-        #[allow(clippy::disallowed_methods, reason = "read before there is a reactor")]
-        let bytes = std::fs::read(path)
-            .map_err(|error| Fault::local(format!("{} cannot be read: {error}", path.display())))?;
-        settings.load_file(&path.display().to_string(), &bytes).map_err(bad_setting)?;
-    }
-    settings.load_environment(std::env::vars(), OTHER_VARIABLES).map_err(bad_setting)?;
-    let listener = |addr: &String| format!("PLAINTEXT://{addr}");
-    let flags = [
-        ("log.dirs", start.data_dir.clone()),
-        ("listeners", start.kafka_addr.as_ref().map(listener)),
-        ("advertised.listeners", start.advertise_kafka_addr.as_ref().map(listener)),
-        ("admin.listener", start.admin_addr.clone()),
-        ("shards", start.shards.clone()),
-        ("memory.bytes", start.memory.clone()),
-    ];
-    for (name, value) in flags {
-        if let Some(value) = value {
-            settings.set(Layer::Flags, name, &value).map_err(bad_setting)?;
+impl ModeArg {
+    fn profile(self) -> Profile {
+        match self {
+            ModeArg::Production => Profile::Production,
+            ModeArg::Dev => Profile::Dev,
         }
     }
-    for pair in &start.set {
-        settings.set_pair(pair).map_err(bad_setting)?;
-    }
-    settings.check().map_err(bad_setting)?;
-    Ok(settings)
 }
 
-fn bad_setting(error: StartupError) -> Fault {
-    Fault::usage(error).hint("docs/reference/settings.md lists every setting with its bounds")
+/// What the broker is started with, all of it checked.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    /// All layers.
+    pub(crate) settings: Arc<BrokerSettings>,
+    /// The same as typed values.
+    pub(crate) config: BrokerConfig,
+    /// Which mode, for the banner and for what is advertised.
+    pub(crate) mode: Mode,
 }
 
-fn serve(start: Start, settings: BrokerSettings) -> Result<(), Fault> {
-    let config = settings.config();
-    let machine = machine(&config);
-    let main = move || async move { broker(start, settings).await };
-    match rt::run(machine, main) {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Fault::local(format!("the reactor cannot start: {error}")).hint("`ailurus doctor` looks why")),
+pub(crate) fn run(global: &Global, start: &Start) -> ExitCode {
+    let output = Output::new(global.format);
+    let outcome = start.plan().and_then(|plan| serve(plan, output));
+    match outcome {
+        Ok(code) => code,
+        Err(broken) => {
+            eprintln!("{broken}");
+            broken.exit_code()
+        }
     }
+}
+
+impl Start {
+    fn plan(&self) -> Result<Plan, Broken> {
+        let settings = self.settings(std::env::vars())?;
+        let config = settings.config();
+        let mode = if self.mode == ModeArg::Dev { Mode::Dev } else { Mode::Production };
+        Ok(Plan { settings: Arc::new(settings), config, mode })
+    }
+
+    fn settings(&self, environment: impl Iterator<Item = (String, String)>) -> Result<BrokerSettings, Broken> {
+        let mut settings = BrokerSettings::new(self.mode.profile());
+        if let Some(file) = &self.config {
+            settings.load_file(&file.display().to_string(), &read(file)?).map_err(wrong)?;
+        }
+        settings.load_environment(environment, NOT_SETTINGS).map_err(wrong)?;
+        for (flag, name, value) in self.flags() {
+            let set = settings.set(Layer::Flags, name, &value);
+            set.map_err(|error| Broken::settings(format!("{flag}: {error}")))?;
+        }
+        for pair in &self.sets {
+            settings.set_pair(pair).map_err(|error| Broken::settings(format!("--set {pair}: {error}")))?;
+        }
+        settings.check().map_err(wrong)?;
+        Ok(settings)
+    }
+
+    /// The flags that stand for settings: flag, setting, value.
+    fn flags(&self) -> Vec<(&'static str, &'static str, String)> {
+        let listener = |addr: &String| match addr.contains("://") {
+            true => addr.clone(),
+            false => format!("PLAINTEXT://{addr}"),
+        };
+        let admin = |addr: &String| if addr == "off" { String::new() } else { addr.clone() };
+        let flags = [
+            ("--data-dir", "log.dirs", self.data_dir.clone()),
+            ("--kafka-addr", "listeners", self.kafka_addr.as_ref().map(listener)),
+            ("--advertise-kafka-addr", "advertised.listeners", self.advertise_kafka_addr.as_ref().map(listener)),
+            ("--admin-addr", "admin.listener", self.admin_addr.as_ref().map(admin)),
+            ("--shards", "shards", self.shards.clone()),
+            ("--memory", "memory.bytes", self.memory.clone()),
+        ];
+        flags.into_iter().filter_map(|(flag, name, value)| Some((flag, name, value?))).collect()
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Broken> {
+    #[allow(clippy::disallowed_methods, reason = "read before there is a reactor to read it with")]
+    let bytes = std::fs::read(file);
+    bytes.map_err(|error| Broken::settings(format!("cannot read {}: {error}", file.display())))
+}
+
+fn wrong(error: StartupError) -> Broken {
+    Broken::settings(error)
 }
 
 /// What the reactor is given.
-fn machine(config: &BrokerConfig) -> rt::Config {
+fn reactor(config: &BrokerConfig) -> rt::Config {
     rt::Config {
         shards: config.shards as usize,
         backend: match config.io_backend {
@@ -122,130 +162,113 @@ fn machine(config: &BrokerConfig) -> rt::Config {
         pin: config.shard_pin,
         direct_io: config.io_direct,
         disk_space_max: config.storage_max_bytes.map(|bytes| bytes as u64),
-        disk_space_root: Some(PathBuf::from(&config.log_dirs)),
+        disk_space_root: config.storage_max_bytes.map(|_| PathBuf::from(&config.log_dirs)),
         ..rt::Config::default()
     }
 }
 
-/// What storage is given.
-fn storage(config: &BrokerConfig) -> StorageConfig {
-    StorageConfig {
-        journal_file_bytes: config.journal_file_bytes as u64,
-        journal_bytes_max: config.journal_max_bytes as u64,
-        tail_bytes_max: config.storage_tail_max_bytes as u64,
-        cache_bytes: config.storage_cache_bytes as u64,
-        handles_max: config.storage_handles_max as usize,
-        min_free_bytes: config.storage_min_free_bytes as u64,
-        direct_io: config.io_direct,
-        ..StorageConfig::new(&config.log_dirs)
+/// Runs the broker until a signal ends it.
+fn serve(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
+    raise_file_limit();
+    let reactor = reactor(&plan.config);
+    match rt::run(reactor, move || serve_on_shard(plan, output)) {
+        Ok(outcome) => outcome,
+        Err(rt::Error::Config(why)) => Err(Broken::settings(why)),
+        Err(error) => Err(Broken::new(rt::Fatal::System, error).hint("`ailurus doctor` looks why")),
     }
 }
 
-/// Shard 0's life.
-async fn broker(start: Start, mut settings: BrokerSettings) -> Result<(), Fault> {
-    let config = settings.config();
-    let listener = bind(&config).await?;
-    let advertised = advertised(&config, listener.local_addr())?;
-    let told = format!("PLAINTEXT://{}", shown(&advertised));
-    settings.set(Layer::Flags, "advertised.listeners", &told).map_err(bad_setting)?;
-    let options = ClusterOptions { settings: Arc::new(settings), storage: storage(&config) };
-    let cluster = node::start(options).await.map_err(start_fault)?;
-    let kafka = KafkaServer::start(cluster, listener, advertised.clone()).await;
-    banner(&start, &config, &kafka, &advertised, &cluster);
-    rt::shutdown_signal().await;
-    tracing::info!("shutting down; a second signal ends at once");
-    let down = rt::spawn(rt::Group::Admin, async move {
-        kafka.stop(PATIENCE).await;
-        node::stop(cluster).await;
-    });
-    let second = rt::spawn(rt::Group::Admin, async {
-        rt::shutdown_signal().await;
-        // As after a crash: what was acknowledged is on disk already.
-        rt::fatal(Fatal::Killed);
-    });
-    down.await;
-    drop(second);
-    Ok(())
+async fn serve_on_shard(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
+    let began = rt::now();
+    let broker = boot::up(&plan).await?;
+    let banner = Banner { started_in: rt::now() - began, ..broker.banner(&plan) };
+    // A broker whose banner nobody can read serves all the same.
+    let _ = print(banner.text(output.is_json()).as_bytes());
+    let signal = rt::shutdown_signal().await;
+    tracing::info!(?signal, "stopping; a second signal ends at once");
+    match race(broker.down(), rt::shutdown_signal()).await {
+        Some(()) => {
+            tracing::info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        // What was acknowledged is in the journal. Nothing is waited for: that is what a second signal asks.
+        None => rt::fatal(rt::Fatal::Killed),
+    }
 }
 
-async fn bind(config: &BrokerConfig) -> Result<Listener, Fault> {
-    let [endpoint] = config.listeners.as_slice() else {
-        return Err(Fault::usage("listeners names more than one endpoint").hint("this version listens on one"));
-    };
-    let addr = resolve(&endpoint.host, endpoint.port)?;
-    Listener::bind(addr).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Fault::new(Class::Local, format!("port {} is taken on {addr}", addr.port()))
-            .hint("another broker may be running; choose another with --kafka-addr"),
-        _ => Fault::local(format!("cannot listen on {addr}: {error}")),
+/// The result of `work`, or `None` if `stop` comes first.
+async fn race<T>(work: impl Future<Output = T>, stop: impl Future) -> Option<T> {
+    let (mut work, mut stop) = (std::pin::pin!(work), std::pin::pin!(stop));
+    std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+        std::task::Poll::Ready(done) => std::task::Poll::Ready(Some(done)),
+        std::task::Poll::Pending => stop.as_mut().poll(cx).map(|_| None),
     })
+    .await
 }
 
-fn resolve(host: &str, port: u16) -> Result<SocketAddr, Fault> {
-    if host.is_empty() {
-        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
-    }
-    let unknown = |why: String| Fault::usage(format!("{host} cannot be resolved: {why}"));
-    let mut addrs = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-    addrs.next().ok_or_else(|| unknown("it has no address".into()))
-}
-
-/// Where clients are told to connect: what was set, or what is listened on. An address that listens everywhere is no
-/// address to dial, so then it is this machine's own; an IPv4 one, because some clients try `::1` first for names.
-fn advertised(config: &BrokerConfig, local: SocketAddr) -> Result<Endpoint, Fault> {
-    if let [endpoint, ..] = config.advertised_listeners.as_slice() {
-        let port = if endpoint.port == 0 { local.port() } else { endpoint.port };
-        return Ok(Endpoint { host: endpoint.host.clone(), port });
-    }
-    let host = match local.ip() {
-        ip if !ip.is_unspecified() => ip.to_string(),
-        _ => own_address().to_string(),
-    };
-    Ok(Endpoint { host, port: local.port() })
-}
-
-/// The address that this machine would use to reach others: what a routed but never sent datagram shows.
-#[allow(clippy::disallowed_methods, reason = "asked once, before the broker serves; nothing is sent")]
-fn own_address() -> IpAddr {
-    let routed = || {
-        let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-        // An address of the documentation range (RFC 5737).
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    routed().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-}
-
-fn shown(endpoint: &Endpoint) -> String {
-    match endpoint.host.parse::<Ipv6Addr>() {
-        Ok(host) => format!("[{host}]:{}", endpoint.port),
-        Err(_) => format!("{}:{}", endpoint.host, endpoint.port),
+/// Segments and connections are files: takes as many as the system lets us have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
+        }
     }
 }
 
-/// A data directory that cannot be used has an exit code of its own; everything else is said in a sentence.
-fn start_fault(error: node::StartError) -> Fault {
-    let fault = Fault::local(&error);
-    match error {
-        node::StartError::Storage(StorageError::InUse(_)) => fault.hint("stop the other broker, or use another --data-dir"),
-        node::StartError::Storage(StorageError::Version { .. }) => fault.hint("use the version that wrote it, or another --data-dir"),
-        _ => fault,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
 
-fn banner(start: &Start, config: &BrokerConfig, kafka: &KafkaServer, advertised: &Endpoint, cluster: &Sharded<Cluster>) {
-    let local = cluster.local();
-    let report = rt::backend();
-    println!("Ailurus {} is running.", env!("CARGO_PKG_VERSION"));
-    println!("  kafka      {} (advertised as {})", kafka.local_addr(), shown(advertised));
-    println!("  broker     {} of cluster {}", local.node(), local.cluster_id());
-    println!("  shards     {}", rt::shard_count());
-    println!("  i/o        {report}");
-    println!("  data       {}", config.log_dirs);
-    if start.mode == "dev" {
-        let at = shown(advertised);
-        println!();
-        println!("Produce:     echo hello | kcat -P -b {at} -t greetings");
-        println!("Consume:     kcat -C -b {at} -t greetings -e");
-        println!("Or without kcat: ailurus produce greetings --bootstrap {at}, ailurus consume greetings --bootstrap {at}");
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        start: Start,
+    }
+
+    fn settings(words: &[&str], environment: &[(&str, &str)]) -> Result<BrokerConfig, String> {
+        let line = Line::try_parse_from(["start"].iter().chain(words)).map_err(|error| error.to_string())?;
+        let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        line.start.settings(environment).map(|settings| settings.config()).map_err(|broken| broken.to_string())
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_mode() {
+        let config = settings(&["--mode", "dev", "--set", "num.partitions=4", "--memory", "512MiB"], &[]).unwrap();
+        assert_eq!((config.num_partitions, config.memory_bytes), (4, 512 << 20));
+        assert_eq!(config.group_initial_rebalance_delay_ms, 0);
+        let environment = [
+            ("AILURUS_NUM_PARTITIONS", "7"),
+            ("AILURUS_GROUP_INITIAL_REBALANCE_DELAY_MS", "9"),
+            ("AILURUS_BOOTSTRAP", "x"),
+        ];
+        let config = settings(&["--mode", "dev", "-s", "num.partitions=4"], &environment).unwrap();
+        assert_eq!((config.num_partitions, config.group_initial_rebalance_delay_ms), (4, 9));
+        assert_eq!(settings(&[], &environment).unwrap().num_partitions, 7);
+    }
+
+    #[test]
+    fn addresses_become_listeners() {
+        let words = ["--kafka-addr", "127.0.0.1:0", "--advertise-kafka-addr", "broker:9092", "--admin-addr", "off"];
+        let config = settings(&words, &[]).unwrap();
+        assert_eq!(config.listeners[0].to_string(), "PLAINTEXT://127.0.0.1:0");
+        assert_eq!(config.advertised_listeners[0].host, "broker");
+        assert_eq!(config.admin_listener, None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_flag() {
+        let near = settings(&["--set", "num.partition=4"], &[]).unwrap_err();
+        assert!(near.contains("num.partitions"), "{near}");
+        let memory = settings(&["--memory", "lots"], &[]).unwrap_err();
+        assert!(memory.contains("--memory"), "{memory}");
+        let addr = settings(&["--kafka-addr", "nonsense"], &[]).unwrap_err();
+        assert!(addr.contains("--kafka-addr"), "{addr}");
+        let file = settings(&["--config", "/does/not/exist.toml"], &[]).unwrap_err();
+        assert!(file.contains("/does/not/exist.toml"), "{file}");
     }
 }

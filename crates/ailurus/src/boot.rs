@@ -1,0 +1,277 @@
+//! The crates below in their order: data directory and storage, cluster, coordinator, Kafka face, admin face; down in
+//! reverse. And everything that may stop a broker from coming up, each with its exit code.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ailurus_admin::{Admin, AdminError};
+use ailurus_client::address;
+use ailurus_cluster::identity::IdentityError;
+use ailurus_cluster::node::{self, StartError};
+use ailurus_cluster::{Cluster, ClusterOptions};
+use ailurus_kafka::{Endpoint, KafkaServer};
+use ailurus_rt as rt;
+use ailurus_settings::{BrokerConfig, Layer};
+use ailurus_storage::{StorageConfig, StorageError};
+
+use crate::banner::{Banner, Mode};
+use crate::metrics;
+use crate::start::Plan;
+
+/// How long connections may take to end when the broker stops.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Why the broker does not serve.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    fatal: rt::Fatal,
+    sentence: String,
+    hint: Option<String>,
+}
+
+impl Broken {
+    pub(crate) fn new(fatal: rt::Fatal, sentence: impl fmt::Display) -> Self {
+        Broken { fatal, sentence: sentence.to_string(), hint: None }
+    }
+
+    pub(crate) fn settings(sentence: impl fmt::Display) -> Self {
+        Broken::new(rt::Fatal::Config, sentence)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.fatal as u8)
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.sentence)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<StorageError> for Broken {
+    fn from(error: StorageError) -> Self {
+        match &error {
+            StorageError::InUse(_) => Broken::new(rt::Fatal::DataDirInUse, &error)
+                .hint("stop the other broker, or give this one another --data-dir"),
+            StorageError::Version { .. } => Broken::new(rt::Fatal::DataDirVersion, &error)
+                .hint("start it with the version that wrote it, or give this one another --data-dir"),
+            StorageError::Corrupt { .. } => Broken::new(rt::Fatal::DataDirCorrupt, &error)
+                .hint("nothing was changed; keep a copy of the directory before anything else"),
+            StorageError::Io { .. } => {
+                Broken::new(rt::Fatal::DiskFailed, &error).hint("`ailurus doctor --data-dir DIR` looks at the disk")
+            }
+            _ => Broken::new(rt::Fatal::System, &error),
+        }
+    }
+}
+
+impl From<StartError> for Broken {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Storage(error) => error.into(),
+            StartError::Identity(error) => identity(&error),
+            error => Broken::new(rt::Fatal::DataDirCorrupt, error),
+        }
+    }
+}
+
+fn identity(error: &IdentityError) -> Broken {
+    match error {
+        IdentityError::OtherNode { .. } => {
+            Broken::settings(error).hint("leave node.id out, or use the directory of that node")
+        }
+        IdentityError::Malformed(_) => Broken::new(rt::Fatal::DataDirVersion, error),
+        IdentityError::Io(_) => Broken::new(rt::Fatal::DiskFailed, error),
+    }
+}
+
+impl From<AdminError> for Broken {
+    fn from(error: AdminError) -> Self {
+        match &error {
+            AdminError::Bind(addr, source) => cannot_listen(*addr, source, "--admin-addr"),
+            AdminError::Thread(_) => Broken::new(rt::Fatal::System, &error),
+        }
+    }
+}
+
+fn cannot_listen(addr: SocketAddr, error: &io::Error, flag: &str) -> Broken {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Broken::new(rt::Fatal::PortTaken, format!("another process listens on {addr}"))
+            .hint(format!("stop it, or give this broker another {flag}")),
+        _ => Broken::new(rt::Fatal::System, format!("cannot listen on {addr}: {error}"))
+            .hint(format!("{flag} takes an address of this machine")),
+    }
+}
+
+/// A broker that serves.
+pub(crate) struct Broker {
+    cluster: rt::Sharded<Cluster>,
+    kafka: KafkaServer,
+    admin: Option<Admin>,
+    data_dir: PathBuf,
+    advertised: Endpoint,
+}
+
+/// Brings everything up; on shard 0. The Kafka port is taken first and served last: who connects early waits a moment
+/// instead of being refused.
+pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
+    let config = &plan.config;
+    let listener = listen(config).await?;
+    let advertised = advertised(config, plan.mode, listener.local_addr())?;
+    let data_dir = data_dir(config).await?;
+    let mut settings = (*plan.settings).clone();
+    // What clients are told is what DescribeConfigs tells as well.
+    let told = format!("PLAINTEXT://{}", host_port(&advertised.host, advertised.port));
+    settings.set(Layer::Flags, "advertised.listeners", &told).map_err(Broken::settings)?;
+    let options = ClusterOptions { settings: Arc::new(settings), storage: storage(config, &data_dir) };
+    let cluster = node::start(options).await?;
+    let kafka = KafkaServer::start(cluster, listener, advertised.clone()).await;
+    let admin = match &config.admin_listener {
+        Some(addr) => Some(Admin::start(admin_addr(addr).await?, metrics::sources(cluster, kafka.shards()))?),
+        None => None,
+    };
+    Ok(Broker { cluster, kafka, admin, data_dir, advertised })
+}
+
+impl Broker {
+    /// Takes everything down in the reverse order; what was acknowledged is flushed and the directory marked as clean.
+    pub(crate) async fn down(self) {
+        if let Some(admin) = self.admin {
+            // It may wait for a scrape that waits for a shard: not to be waited for on one.
+            rt::run_blocking(move || admin.stop()).await;
+        }
+        self.kafka.stop(GOODBYE).await;
+        node::stop(self.cluster).await;
+    }
+
+    pub(crate) fn banner(&self, plan: &Plan) -> Banner {
+        let cluster = self.cluster.local();
+        let program = std::env::args().next().unwrap_or_else(|| "ailurus".to_owned());
+        Banner {
+            mode: plan.mode,
+            program,
+            kafka: self.kafka.local_addr().to_string(),
+            advertised: host_port(&self.advertised.host, self.advertised.port),
+            admin: self.admin.as_ref().map(|admin| admin.local_addr().to_string()),
+            cluster: cluster.cluster_id().to_owned(),
+            node: cluster.node().0,
+            shards: rt::shard_count(),
+            backend: rt::backend().to_string(),
+            memory: plan.config.memory_bytes as u64,
+            data_dir: self.data_dir.display().to_string(),
+            started_in: Duration::ZERO,
+        }
+    }
+}
+
+fn host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+async fn listen(config: &BrokerConfig) -> Result<rt::Listener, Broken> {
+    let [endpoint] = &config.listeners[..] else {
+        return Err(Broken::settings("listeners: this version serves one listener"));
+    };
+    if endpoint.listener != "PLAINTEXT" {
+        return Err(Broken::settings(format!("listeners: {} is not served yet, only PLAINTEXT", endpoint.listener)));
+    }
+    let addr = match &endpoint.host[..] {
+        "" => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), endpoint.port),
+        host => first_address("listeners", host, endpoint.port).await?,
+    };
+    rt::Listener::bind(addr).await.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))
+}
+
+async fn admin_addr(text: &str) -> Result<SocketAddr, Broken> {
+    if let Ok(addr) = text.parse() {
+        return Ok(addr);
+    }
+    let wrong = |error| Broken::settings(format!("admin.listener: {error}"));
+    match text.strip_prefix(':').map(str::parse) {
+        Some(Ok(port)) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
+        _ => {
+            let (host, port) = address::parse(text).map_err(wrong)?;
+            first_address("admin.listener", &host, port).await
+        }
+    }
+}
+
+async fn first_address(setting: &str, host: &str, port: u16) -> Result<SocketAddr, Broken> {
+    let found = address::resolve(host, port).await;
+    let found = found.map_err(|error| Broken::settings(format!("{setting}: {error}")))?;
+    found.first().copied().ok_or_else(|| Broken::settings(format!("{setting}: {host} has no address")))
+}
+
+/// What clients are told. Unset, it is what we listen on; where that is all addresses, one that can be dialled: this
+/// machine's own in dev mode, else the one it reaches others from.
+fn advertised(config: &BrokerConfig, mode: Mode, local: SocketAddr) -> Result<Endpoint, Broken> {
+    match &config.advertised_listeners[..] {
+        [] => {}
+        [one] if one.host.is_empty() => return Err(Broken::settings("advertised.listeners: the host is missing")),
+        [one] => {
+            let port = if one.port == 0 { local.port() } else { one.port };
+            return Ok(Endpoint { host: one.host.clone(), port });
+        }
+        _ => return Err(Broken::settings("advertised.listeners: this version serves one listener")),
+    }
+    let named = config.listeners.first().map(|listener| listener.host.as_str()).unwrap_or_default();
+    let host = match local.ip() {
+        ip if ip.is_unspecified() && mode == Mode::Dev => Ipv4Addr::LOCALHOST.to_string(),
+        ip if ip.is_unspecified() => outward_address().to_string(),
+        // A name is kept: clients elsewhere may resolve it to where they can reach us.
+        _ if !named.is_empty() => named.to_owned(),
+        ip => ip.to_string(),
+    };
+    Ok(Endpoint { host, port: local.port() })
+}
+
+/// The address from which this machine would send to others; nothing is sent. 127.0.0.1 without a network.
+fn outward_address() -> IpAddr {
+    #[allow(clippy::disallowed_methods, reason = "a question to the routing table, not the network; once at start")]
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
+    // 192.0.2.1 is reserved for examples (RFC 5737).
+    let local =
+        socket.and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
+    local.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip())
+}
+
+async fn data_dir(config: &BrokerConfig) -> Result<PathBuf, Broken> {
+    if config.log_dirs.contains(',') {
+        return Err(Broken::settings("log.dirs: this version keeps everything in one directory"));
+    }
+    let dir = PathBuf::from(&config.log_dirs);
+    let broken = |error: io::Error| {
+        Broken::new(rt::Fatal::System, format!("cannot use the data directory {}: {error}", dir.display()))
+            .hint("--data-dir names another")
+    };
+    rt::fs::create_dir_all(&dir).await.map_err(broken)?;
+    std::path::absolute(&dir).map_err(broken)
+}
+
+fn storage(config: &BrokerConfig, dir: &std::path::Path) -> StorageConfig {
+    StorageConfig {
+        journal_file_bytes: config.journal_file_bytes as u64,
+        journal_bytes_max: config.journal_max_bytes as u64,
+        tail_bytes_max: config.storage_tail_max_bytes as u64,
+        cache_bytes: config.storage_cache_bytes as u64,
+        handles_max: config.storage_handles_max as usize,
+        min_free_bytes: config.storage_min_free_bytes as u64,
+        direct_io: config.io_direct,
+        ..StorageConfig::new(dir)
+    }
+}

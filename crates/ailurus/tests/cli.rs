@@ -1,0 +1,267 @@
+//! The binary as people meet it: a broker in a process of its own, and the verbs against it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::disallowed_methods, reason = "tests look at the broker from outside")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_ailurus");
+
+/// An empty directory of this test's own.
+fn fresh(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    dir
+}
+
+/// A running broker; killed when dropped.
+struct Broker {
+    child: Child,
+    banner: Value,
+}
+
+impl Broker {
+    fn start(dir: &Path, more: &[&str]) -> Broker {
+        let mut child = start_command(dir).args(more).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let banner = serde_json::from_str(&line).unwrap_or_else(|error| panic!("no banner but {line:?}: {error}"));
+        Broker { child, banner }
+    }
+
+    fn address(&self) -> &str {
+        self.banner["kafka"].as_str().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn end(mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
+        self.child.wait().unwrap()
+    }
+
+    fn run(&self, words: &[&str], input: &str) -> Output {
+        let mut child = Command::new(BINARY)
+            .args(words)
+            .args(["-b", self.address()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Standard output of a verb that must succeed.
+    fn feed(&self, words: &[&str], input: &str) -> String {
+        let output = self.run(words, input);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same without input.
+    fn out(&self, words: &[&str]) -> String {
+        self.feed(words, "")
+    }
+
+    /// The same as JSON.
+    fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.out(&[words, &["--format", "json"]].concat())).unwrap()
+    }
+
+    /// Exit code and standard error of a verb that must fail.
+    fn fault(&self, words: &[&str]) -> (i32, String) {
+        let output = self.run(words, "");
+        assert!(!output.status.success(), "{words:?} succeeded");
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(self.banner["admin"].as_str().unwrap()).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).unwrap();
+        reply
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start_command(dir: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(["start", "--mode", "dev", "--shards", "2", "--format", "json"]);
+    command.args(["--kafka-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--data-dir"]).arg(dir);
+    command.args(["--memory", "64MiB", "--set", "shard.pin=false", "--set", "journal.file.bytes=4MiB"]);
+    command.env_remove("AILURUS_BOOTSTRAP").env("AILURUS_LOG", "warn");
+    command
+}
+
+/// A start that must fail: exit code and standard error.
+fn failed_start(dir: &Path, more: &[&str]) -> (i32, String) {
+    let output = start_command(dir).args(more).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn topics_are_made_shown_changed_and_deleted() {
+    let broker = Broker::start(&fresh("topics"), &[]);
+    let made = broker.out(&["topic", "create", "orders", "-p", "3", "-c", "retention.ms=3600000"]);
+    assert_eq!(made, "created topic orders with 3 partitions, 1 replica each\n");
+    let (code, fault) = broker.fault(&["topic", "create", "orders"]);
+    assert_eq!(code, 1);
+    assert!(fault.contains("TOPIC_ALREADY_EXISTS") && fault.contains("hint: "), "{fault}");
+    broker.out(&["topic", "create", "orders", "--if-not-exists"]);
+    let list = broker.json(&["topic", "list"]);
+    assert_eq!((&list[0]["topic"], &list[0]["partitions"]), (&"orders".into(), &3.into()));
+
+    broker.out(&["topic", "alter", "orders", "--set", "max.message.bytes=1000"]);
+    let described = broker.json(&["topic", "describe", "orders"]);
+    assert_eq!(described[0]["configs"]["max.message.bytes"], "1000");
+    assert_eq!(described[0]["configs"]["retention.ms"], "3600000");
+    let (code, fault) = broker.fault(&["topic", "alter", "orders", "--set", "retention.sm=1"]);
+    assert!(code == 1 && fault.contains("INVALID_CONFIG"), "{fault}");
+
+    broker.out(&["topic", "add-partitions", "orders", "-n", "2"]);
+    assert_eq!(lines(&broker.out(&["topic", "list", "o*s"]))[1], "orders           5         1");
+    let (code, fault) = broker.fault(&["topic", "create", "x", "-r", "3"]);
+    assert!(code == 1 && fault.contains("INVALID_REPLICATION_FACTOR"), "{fault}");
+    broker.out(&["topic", "delete", "orders"]);
+    let (code, fault) = broker.fault(&["topic", "describe", "orders"]);
+    assert!(code == 1 && fault.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{fault}");
+    assert!(broker.end("-TERM").success());
+}
+
+#[test]
+fn records_go_in_and_out_with_everything_they_carry() {
+    let broker = Broker::start(&fresh("records"), &[]);
+    broker.out(&["topic", "create", "t", "-p", "2"]);
+    let input = "k1|v1|a=1,b=2|1700000000000\nk2|v2||1700000001000\n";
+    broker.feed(&["produce", "t", "-p", "0", "-f", "%k|%s|%h|%T\\n"], input);
+    let all = broker.out(&["consume", "t", "-e", "-f", "%t/%p/%o %k=%s [%h] %T %K %S\\n"]);
+    assert_eq!(all, "t/0/0 k1=v1 [a=1,b=2] 1700000000000 2 2\nt/0/1 k2=v2 [] 1700000001000 2 2\n");
+    assert_eq!(broker.out(&["consume", "t", "-e", "-o", "@1700000000500", "-f", "%o"]), "1");
+    assert_eq!(broker.out(&["consume", "t", "-e", "-o", "-1", "-f", "%o"]), "1");
+    assert_eq!(broker.out(&["consume", "t", "-o", "0:1", "-f", "%o"]), "0");
+
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let input: String = (0..500).map(|n| format!("{codec} {n}\n")).collect();
+        broker.feed(&["produce", codec, "-z", codec], &input);
+        assert_eq!(broker.out(&["consume", codec, "-e"]), input, "{codec}");
+    }
+    let json = broker.out(&["consume", "t", "-e", "-f", "json"]);
+    broker.feed(&["produce", "copy", "-f", "json"], &json);
+    let copied = json.replace(r#""topic":"t""#, r#""topic":"copy""#);
+    assert_eq!(broker.out(&["consume", "copy", "-n", "2", "-f", "json"]), copied);
+    let (code, fault) = broker.fault(&["consume", "nowhere"]);
+    assert!(code == 1 && fault.contains("nowhere"), "{fault}");
+}
+
+#[test]
+fn trimmed_records_are_gone() {
+    let broker = Broker::start(&fresh("trim"), &[]);
+    broker.feed(&["produce", "t"], "a\nb\nc\n");
+    broker.out(&["topic", "trim", "t", "-o", "2"]);
+    assert_eq!(broker.out(&["consume", "t", "-e"]), "c\n");
+    assert_eq!(broker.json(&["topic", "describe", "t"])[0]["partitions"][0]["start"], 2);
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_each_kind_of_end() {
+    let dir = fresh("ends");
+    let mut expected = String::new();
+    for (round, end) in ["-TERM", "-KILL", "-TERM"].iter().enumerate() {
+        let broker = Broker::start(&dir, &[]);
+        if round > 0 {
+            assert_eq!(broker.out(&["consume", "t", "-e"]), expected, "before round {round}");
+        }
+        let input: String = (0..100).map(|n| format!("{round}-{n}\n")).collect();
+        broker.feed(&["produce", "t"], &input);
+        expected += &input;
+        broker.end(end);
+    }
+    let broker = Broker::start(&dir, &["--set", "shards=1"]);
+    assert_eq!(broker.banner["shards"], 1);
+    assert_eq!(broker.out(&["consume", "t", "-e"]), expected, "on another number of shards");
+}
+
+#[test]
+fn metrics_and_health_are_served() {
+    let broker = Broker::start(&fresh("metrics"), &[]);
+    broker.feed(&["produce", "t"], "a\nb\nc\n");
+    broker.out(&["consume", "t", "-e"]);
+    let metrics = broker.get("/metrics");
+    assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
+    for line in [
+        "kafka_server_brokertopicmetrics_messagesin_total{topic=\"t\"} 3",
+        "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 1",
+    ] {
+        assert!(lines(&metrics).contains(&line), "{line} is missing in {metrics}");
+    }
+    let flushes = |line: &str| line.starts_with("ailurus_journal_flushes_total") && !line.ends_with(" 0");
+    assert!(metrics.lines().any(flushes), "{metrics}");
+    assert!(broker.get("/healthz").contains("{\"status\":\"ok\",\"shards\":2}"));
+}
+
+#[test]
+fn settings_show_where_they_come_from() {
+    let broker = Broker::start(&fresh("settings"), &["--set", "num.partitions=4"]);
+    let described = broker.json(&["config", "describe", "broker", "1", "num.partitions"]);
+    let config = &described["configs"][0];
+    assert_eq!((&config["value"], &config["source"]), (&"4".into(), &"STATIC_BROKER_CONFIG".into()));
+    broker.feed(&["produce", "auto"], "x\n");
+    assert_eq!(lines(&broker.out(&["topic", "list"]))[1], "auto            4         1");
+    let dirs = broker.json(&["cluster", "log-dirs"]);
+    assert_eq!(dirs[0]["partitions"].as_array().unwrap().len(), 4, "{dirs}");
+}
+
+#[test]
+fn a_broker_that_cannot_start_says_why_with_its_own_exit_code() {
+    let dir = fresh("refusals");
+    let broker = Broker::start(&dir, &[]);
+    let (code, said) = failed_start(&dir, &[]);
+    assert!(code == 67 && said.contains("in use") && said.contains("hint: "), "{code} {said}");
+    drop(broker);
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let (code, said) = failed_start(&dir, &["--set", &format!("listeners=PLAINTEXT://{addr}")]);
+    assert!(code == 69 && said.contains(&addr) && said.contains("--kafka-addr"), "{code} {said}");
+    let (code, said) = failed_start(&dir, &["--set", &format!("admin.listener={addr}")]);
+    assert!(code == 69 && said.contains(&addr) && said.contains("--admin-addr"), "{code} {said}");
+
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("typo.toml");
+    std::fs::write(&file, "# settings\n\nnum.partition = 4\n").unwrap();
+    let (code, said) = failed_start(&dir, &["--config", file.to_str().unwrap()]);
+    assert_eq!(code, 64);
+    assert!(said.contains("typo.toml:3") && said.contains("did you mean num.partitions?"), "{said}");
+
+    std::fs::write(dir.join("ailurus.version"), "999\n").unwrap();
+    let (code, said) = failed_start(&dir, &[]);
+    assert!(code == 66 && said.contains("999"), "{code} {said}");
+}
+
+#[test]
+fn nobody_there_has_a_hint_and_an_exit_code() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = Command::new(BINARY).args(["topic", "list", "-b", &port.to_string()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no broker answers") && said.contains("ailurus start"), "{said}");
+}

@@ -1,9 +1,12 @@
-//! The refusals that a coordinator can give, with Kafka's names and numbers.
+//! The refusals that a coordinator can give, a few of Kafka's error codes.
 
 use std::fmt;
 
+use ailurus_wire::ErrorCode;
+
+/// Declares the enum and its way to the wire from one list; the names are those of [`ErrorCode`].
 macro_rules! errors {
-    ($($(#[$doc:meta])* $name:ident = $code:literal $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Why a coordinator refuses. Each is an error of the Kafka protocol; success is `Ok` or `None` around it.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum GroupError {
@@ -11,17 +14,13 @@ macro_rules! errors {
         }
 
         impl GroupError {
-            /// All of them, by code.
+            /// All of them.
             pub const ALL: &'static [GroupError] = &[$(GroupError::$name,)*];
+        }
 
-            /// The error code on the wire.
-            pub fn code(self) -> i16 {
-                match self { $(GroupError::$name => $code,)* }
-            }
-
-            /// Kafka's constant, such as `UNKNOWN_MEMBER_ID`.
-            pub fn name(self) -> &'static str {
-                match self { $(GroupError::$name => $text,)* }
+        impl From<GroupError> for ErrorCode {
+            fn from(error: GroupError) -> ErrorCode {
+                match error { $(GroupError::$name => ErrorCode::$name,)* }
             }
         }
     };
@@ -29,41 +28,48 @@ macro_rules! errors {
 
 errors! {
     /// The batch of records was refused for a reason that has no better name.
-    UnknownServerError = -1 "UNKNOWN_SERVER_ERROR",
+    UnknownServerError,
     /// The metadata string of a committed offset is longer than `offset.metadata.max.bytes`.
-    OffsetMetadataTooLarge = 12 "OFFSET_METADATA_TOO_LARGE",
+    OffsetMetadataTooLarge,
     /// The slice is reading its log. Retriable.
-    CoordinatorLoadInProgress = 14 "COORDINATOR_LOAD_IN_PROGRESS",
+    CoordinatorLoadInProgress,
     /// The decision could not be made durable, or the slice has no leader now. Retriable.
-    CoordinatorNotAvailable = 15 "COORDINATOR_NOT_AVAILABLE",
+    CoordinatorNotAvailable,
     /// Another broker coordinates this group. Retriable after FindCoordinator.
-    NotCoordinator = 16 "NOT_COORDINATOR",
+    NotCoordinator,
     /// The generation is not the group's.
-    IllegalGeneration = 22 "ILLEGAL_GENERATION",
+    IllegalGeneration,
     /// No protocol in common with the group, or another protocol type.
-    InconsistentGroupProtocol = 23 "INCONSISTENT_GROUP_PROTOCOL",
+    InconsistentGroupProtocol,
     /// The group id is empty where it must not be.
-    InvalidGroupId = 24 "INVALID_GROUP_ID",
+    InvalidGroupId,
     /// The coordinator does not know this member.
-    UnknownMemberId = 25 "UNKNOWN_MEMBER_ID",
+    UnknownMemberId,
     /// The session timeout is outside `group.{min,max}.session.timeout.ms`.
-    InvalidSessionTimeout = 26 "INVALID_SESSION_TIMEOUT",
+    InvalidSessionTimeout,
     /// The group is rebalancing: join again.
-    RebalanceInProgress = 27 "REBALANCE_IN_PROGRESS",
+    RebalanceInProgress,
     /// A string is longer than a record of `__consumer_offsets` can hold.
-    InvalidRequest = 42 "INVALID_REQUEST",
+    InvalidRequest,
     /// The group has members and cannot be deleted.
-    NonEmptyGroup = 68 "NON_EMPTY_GROUP",
+    NonEmptyGroup,
     /// There is no such group.
-    GroupIdNotFound = 69 "GROUP_ID_NOT_FOUND",
+    GroupIdNotFound,
     /// KIP-394: join again with the member id in this answer.
-    MemberIdRequired = 79 "MEMBER_ID_REQUIRED",
+    MemberIdRequired,
     /// The group has `group.max.size` members.
-    GroupMaxSizeReached = 81 "GROUP_MAX_SIZE_REACHED",
+    GroupMaxSizeReached,
     /// KIP-345: another process has joined with the same `group.instance.id`.
-    FencedInstanceId = 82 "FENCED_INSTANCE_ID",
+    FencedInstanceId,
     /// Offsets of a topic that the group consumes cannot be deleted.
-    GroupSubscribedToTopic = 86 "GROUP_SUBSCRIBED_TO_TOPIC",
+    GroupSubscribedToTopic,
+}
+
+impl GroupError {
+    /// Kafka's constant, such as `UNKNOWN_MEMBER_ID`.
+    pub fn name(self) -> &'static str {
+        ErrorCode::from(self).name()
+    }
 }
 
 impl fmt::Display for GroupError {

@@ -15,19 +15,27 @@
 //! - [`format`]: the records of `__consumer_offsets`; `subscription`: the topics in a member's metadata
 //! - [`group`]: one group, decided and replayed
 //! - [`slice`]: all groups of a partition, with one timer
+//! - `slice_log`, `driver`: a slice at work on its log; `coordinator`: the slices of a shard
+//! - [`groups`]: what the faces use
 
 pub mod clock;
 pub mod config;
+mod coordinator;
+mod driver;
 pub mod error;
 pub mod format;
 pub mod group;
+pub mod groups;
 pub mod request;
 pub mod slice;
+mod slice_log;
 mod subscription;
 
 pub use clock::{Now, Tick};
 pub use config::GroupConfig;
+pub use coordinator::Coordinator;
 pub use error::GroupError;
 pub use group::{Answer, Effects, Token};
+pub use groups::{Groups, ListReply};
 pub use request::*;
 pub use slice::{Slice, slice_of};

@@ -19,7 +19,7 @@ impl Group {
     pub(crate) fn join(&mut self, cx: &mut Cx<'_>, joining: Joining) {
         let Joining { token, fresh_id, request } = joining;
         let member_id = request.member_id.clone();
-        if !self.has_room(&member_id, cx.config.max_size) {
+        if !self.has_room(&request, cx.config.max_size) {
             self.pending.remove(&member_id);
             let gone = self.remove_member(cx, &member_id, GroupError::GroupMaxSizeReached);
             self.after_removal(cx, gone);
@@ -38,18 +38,19 @@ impl Group {
         }
     }
 
-    /// While members join, those who were first stay; else whoever is a member stays.
-    fn has_room(&self, member_id: &str, max_size: usize) -> bool {
-        match self.phase {
-            Phase::Empty => true,
-            Phase::Preparing { .. } => {
-                let joined = self.members.iter().filter(|member| member.join.is_some()).count();
-                joined < max_size || self.members.get(member_id).is_some_and(|member| member.join.is_some())
-            }
-            Phase::Completing { .. } | Phase::Stable { .. } => {
-                self.members.get(member_id).is_some() || self.members.len() < max_size
-            }
-        }
+    /// While members join, those who were first stay; else whoever is a member stays. A member id that is handed out takes
+    /// a place too, so that not even ids without members are without bound.
+    fn has_room(&self, request: &JoinRequest, max_size: usize) -> bool {
+        let by_instance = request.instance_id.as_deref().and_then(|instance| self.members.instance(instance));
+        let known = self.members.get(&request.member_id).or(by_instance);
+        let joined = |member: &&Member| member.join.is_some();
+        let (stays, present) = match self.phase {
+            Phase::Empty => (false, 0),
+            Phase::Preparing { .. } => (known.as_ref().is_some_and(joined), self.members.iter().filter(joined).count()),
+            Phase::Completing { .. } | Phase::Stable { .. } => (known.is_some(), self.members.len()),
+        };
+        let handed_out = if needs_id(request) { self.pending.len() } else { 0 };
+        stays || present + handed_out < max_size
     }
 
     /// Could the group agree on a protocol with this request in it?
@@ -66,7 +67,7 @@ impl Group {
         let known = request.instance_id.as_deref().and_then(|instance| self.members.instance(instance));
         if let Some(old_id) = known.map(|member| member.id.clone()) {
             self.replace_static(cx, token, &old_id, fresh_id, &request);
-        } else if request.instance_id.is_none() && request.requires_known_member_id {
+        } else if needs_id(&request) {
             // Joined under an id it has not seen, a client that retries would leave a ghost behind each time (KIP-394).
             let patience = cx.now.tick.plus_ms(request.session_timeout_ms.max(0) as u64);
             self.pending.insert(fresh_id.clone(), patience);
@@ -235,4 +236,9 @@ impl Group {
             member.start_session(cx.now.tick);
         }
     }
+}
+
+/// A dynamic member without an id, of a version that has to come again with one (KIP-394).
+fn needs_id(request: &JoinRequest) -> bool {
+    request.member_id.is_empty() && request.instance_id.is_none() && request.requires_known_member_id
 }

@@ -1,0 +1,178 @@
+//! The coordinator's part on one shard: the slices whose partitions lead here, kept in step with the cluster's view.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use ailurus_base::HashMap;
+use ailurus_base::sync::Notify;
+use ailurus_cluster::{Cluster, OFFSETS_TOPIC};
+use ailurus_model::{PartitionId, Revision, TopicId, TopicIdPartition};
+use ailurus_partition::Partition;
+use ailurus_rt as rt;
+use ailurus_settings::BrokerConfig;
+
+use crate::config::GroupConfig;
+use crate::driver::SliceDriver;
+use crate::slice::slice_of;
+
+/// See the module. Used through [`crate::Groups`].
+pub struct Coordinator {
+    cluster: Rc<Cluster>,
+    slices: RefCell<HashMap<PartitionId, Rc<SliceDriver>>>,
+    topics: RefCell<KnownTopics>,
+    /// Rung when a slice has closed itself.
+    attention: Rc<Notify>,
+    watcher: Cell<Option<rt::Task<()>>>,
+    gate: rt::Gate,
+}
+
+/// The topics of the cluster when we last looked, to notice those that go.
+#[derive(Default)]
+struct KnownTopics {
+    revision: Option<Revision>,
+    names: BTreeMap<TopicId, Rc<str>>,
+}
+
+impl Coordinator {
+    pub(crate) fn new(cluster: Rc<Cluster>) -> Self {
+        Coordinator {
+            cluster,
+            slices: RefCell::default(),
+            topics: RefCell::default(),
+            attention: Rc::default(),
+            watcher: Cell::new(None),
+            gate: rt::Gate::new(),
+        }
+    }
+
+    pub(crate) fn start(self: &Rc<Self>) {
+        let watcher = rt::spawn(rt::Group::Cluster, self.clone().watch());
+        self.watcher.set(Some(watcher));
+    }
+
+    /// Answers all who wait and lets go of the partitions.
+    pub(crate) async fn close(&self) {
+        self.watcher.set(None);
+        for (_, slice) in self.slices.take() {
+            slice.close();
+        }
+        self.gate.close().await;
+    }
+
+    pub(crate) fn cluster(&self) -> &Rc<Cluster> {
+        &self.cluster
+    }
+
+    /// The partition that keeps this group; `None` while there is no `__consumer_offsets`.
+    pub(crate) fn partition_of(&self, group_id: &str) -> Option<TopicIdPartition> {
+        let state = self.cluster.state();
+        let topic = state.topic(OFFSETS_TOPIC)?;
+        let partitions = i32::try_from(topic.partitions.len()).expect("a topic has at most i32::MAX partitions");
+        Some(topic.partition(slice_of(group_id, partitions)))
+    }
+
+    /// The slice, if it is served here.
+    pub(crate) fn slice(&self, id: PartitionId) -> Option<Rc<SliceDriver>> {
+        self.slices.borrow().get(&id).cloned()
+    }
+
+    /// All slices that are served here.
+    pub(crate) fn slices(&self) -> Vec<Rc<SliceDriver>> {
+        self.slices.borrow().values().cloned().collect()
+    }
+
+    async fn watch(self: Rc<Self>) {
+        loop {
+            let mut changed = pin!(self.cluster.changed().notified());
+            let mut attention = pin!(self.attention.notified());
+            self.reconcile();
+            self.forget_deleted_topics();
+            poll_fn(|context| {
+                let woken = changed.as_mut().poll(context).is_ready() || attention.as_mut().poll(context).is_ready();
+                if woken { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    }
+
+    /// Closes what is no longer ours, and begins to load what has become so.
+    fn reconcile(&self) {
+        let led = self.led_here();
+        let mut slices = self.slices.borrow_mut();
+        slices.retain(|id, slice| {
+            let keep = led.get(id).is_some_and(|partition| slice.serves(partition));
+            if !keep {
+                slice.close();
+            }
+            keep
+        });
+        for (id, partition) in led {
+            slices.entry(id).or_insert_with(|| self.begin(id, partition));
+        }
+    }
+
+    fn led_here(&self) -> BTreeMap<PartitionId, Rc<Partition>> {
+        let state = self.cluster.state();
+        let Some(topic) = state.topic(OFFSETS_TOPIC) else { return BTreeMap::new() };
+        let open = topic.iter().filter_map(|(id, _)| Some((id.partition, self.cluster.partition(id)?)));
+        open.filter(|(_, partition)| partition.is_leader()).collect()
+    }
+
+    fn begin(&self, id: PartitionId, partition: Rc<Partition>) -> Rc<SliceDriver> {
+        let config = Rc::new(GroupConfig::from(&*self.cluster.settings()));
+        let cluster = self.cluster.clone();
+        // Topics that were deleted while nobody looked.
+        let gone = move |name: &str| cluster.state().topic(name).is_none();
+        SliceDriver::start(id, partition, config, self.attention.clone(), gone)
+    }
+
+    /// Offsets of topics that were deleted are removed; a topic of the same name that comes later begins without.
+    fn forget_deleted_topics(&self) {
+        let gone = self.deleted_topics();
+        let Ok(pass) = self.gate.enter() else { return };
+        if gone.is_empty() {
+            return;
+        }
+        let slices = self.slices();
+        let forget = async move {
+            let _inside = pass;
+            for slice in slices {
+                slice.forget_topics(|name| gone.contains(name)).await;
+            }
+        };
+        rt::spawn(rt::Group::Compaction, forget).detach();
+    }
+
+    /// Names of the topics that went since this was last asked.
+    fn deleted_topics(&self) -> BTreeSet<Rc<str>> {
+        let state = self.cluster.state();
+        let revision = Some(state.revision());
+        let mut known = self.topics.borrow_mut();
+        if known.revision == revision {
+            return BTreeSet::new();
+        }
+        let names = state.topics().map(|topic| (topic.id, topic.name.clone())).collect();
+        let before = std::mem::replace(&mut *known, KnownTopics { revision, names });
+        before.names.into_iter().filter(|(id, _)| !known.names.contains_key(id)).map(|(_, name)| name).collect()
+    }
+}
+
+impl From<&BrokerConfig> for GroupConfig {
+    fn from(settings: &BrokerConfig) -> Self {
+        GroupConfig {
+            min_session_timeout_ms: settings.group_min_session_timeout_ms,
+            max_session_timeout_ms: settings.group_max_session_timeout_ms,
+            initial_rebalance_delay_ms: u64::try_from(settings.group_initial_rebalance_delay_ms).unwrap_or(0),
+            max_size: usize::try_from(settings.group_max_size).unwrap_or(1),
+            offset_metadata_max: usize::try_from(settings.offset_metadata_max_bytes).unwrap_or(0),
+            offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+            offsets_retention_check_interval_ms: u64::try_from(settings.offsets_retention_check_interval_ms)
+                .unwrap_or(1),
+            ..GroupConfig::default()
+        }
+    }
+}

@@ -91,7 +91,14 @@ impl SegmentSet {
         state.flushed = state.end;
         state.names_unflushed = false;
         state.growing = None;
-        let closed = Segment { id, name, path: path.into(), bytes: summary.bytes, summary: Some(summary).into() };
+        let closed = Segment {
+            id,
+            name,
+            path: path.into(),
+            pinned: None.into(),
+            bytes: summary.bytes,
+            summary: Some(summary).into(),
+        };
         state.closed.push(closed.into());
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::header::{FILE_HEADER_LEN, FileHeader};
 use super::index::{INDEX_ROWS_MAX, SparseIndex};
 use super::name::{FileName, SegmentName};
 use super::set::{Growing, Segment, SegmentSet, State, remove_file, settled};
-use super::shard::SegmentShard;
+use super::shard::{BLOCK, SegmentShard};
 use super::summary::Summary;
 use super::walker::{Step, Walk, Walker, read_head};
 use super::{Position, SegmentError};
@@ -164,7 +164,7 @@ impl SegmentSet {
 
     fn closed_segment(&self, name: SegmentName, bytes: u64) -> Rc<Segment> {
         let path = self.path_of(&name.log()).into();
-        Rc::new(Segment { id: self.shard.new_id(), name, path, bytes, summary: None.into() })
+        Rc::new(Segment { id: self.shard.new_id(), name, path, pinned: None.into(), bytes, summary: None.into() })
     }
 
     /// Takes the file that the checkpoint calls growing, if it is there.
@@ -312,7 +312,8 @@ impl SegmentSet {
             from: Some(from),
             gaps: false,
             class: IoClass::Raft,
-            piece: self.shard.limits.read_bytes.0,
+            // Most logs have nothing behind their checkpoint: one block tells.
+            pieces: (BLOCK as usize, self.shard.limits.read_bytes.1),
         });
         while let Step::Frame(walked) = walker.step().await? {
             let header = &walked.header;

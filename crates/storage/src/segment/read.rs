@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use ailurus_base::sync::Notify;
 use ailurus_model::{Index, Offset};
-use ailurus_rt::{Group, IoClass};
+use ailurus_rt::{File, Group, IoClass};
 use bytes::Bytes;
 
 use super::cache::CachedBatch;
@@ -55,6 +55,7 @@ struct Cursor {
 pub(crate) struct Source {
     pub(crate) id: u64,
     pub(crate) path: PathBuf,
+    pub(crate) pinned: Option<File>,
     pub(crate) seal: Seal,
     pub(crate) base: Position,
     pub(crate) limit: u64,
@@ -112,15 +113,29 @@ impl SegmentSet {
                 loading.await;
                 continue;
             }
-            let generation = self.state.borrow().generation;
-            match self.read_piece(from, max_bytes).await {
-                Ok(piece) if self.state.borrow().generation == generation => {
-                    let wanted = choose(piece, below, max_bytes);
-                    return Ok(self.answer(from..below, wanted, max_bytes, at_least_one));
-                }
-                Err(error) if self.state.borrow().generation == generation => return Err(error),
-                // A cut or a compaction came in between: look again.
-                Ok(_) | Err(_) => {}
+            let generation = self.generation();
+            let piece = self.read_piece(from, max_bytes).await;
+            if self.generation() == generation {
+                let wanted = choose(piece?, below, max_bytes);
+                return Ok(self.answer(from..below, wanted, max_bytes, at_least_one));
+            }
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.state.borrow().generation
+    }
+
+    /// Asks again if a cut or a compaction came in between: files that were looked at may be gone.
+    pub(crate) async fn steadily<T>(
+        &self,
+        mut ask: impl AsyncFnMut() -> Result<T, SegmentError>,
+    ) -> Result<T, SegmentError> {
+        loop {
+            let generation = self.generation();
+            let answer = ask().await;
+            if self.generation() == generation {
+                return answer;
             }
         }
     }
@@ -161,9 +176,9 @@ impl SegmentSet {
             let piece = if streak > 0 { most } else { bytes.clamp(least, most) };
             let (id, end, last) = (source.id, source.end, source.last);
             let mut walker = self.walk(source, IoClass::Fetch, piece).await?;
-            let batches = self.gather(id, &mut walker, from).await?;
+            let (batches, position) = self.gather(id, &mut walker, from).await?;
             if let Some(last) = batches.last() {
-                let cursor = Cursor { offset: last.end, segment: id, position: walker.position(), streak };
+                let cursor = Cursor { offset: last.end, segment: id, position, streak };
                 self.readers.remember(from, cursor);
                 return Ok(Piece { start: from, batches });
             }
@@ -175,10 +190,16 @@ impl SegmentSet {
         }
     }
 
-    /// Walks to the first batch that ends behind `from` and takes it and those that share its memory.
-    async fn gather(&self, id: u64, walker: &mut Walker, from: Offset) -> Result<Vec<CachedBatch>, SegmentError> {
-        let generation = self.state.borrow().generation;
-        let mut batches = Vec::new();
+    /// Walks to the first batch that ends behind `from` and takes it and those that share its memory. Also tells where the
+    /// last one taken ends: a bad one behind it must be met again by whoever goes on.
+    async fn gather(
+        &self,
+        id: u64,
+        walker: &mut Walker,
+        from: Offset,
+    ) -> Result<(Vec<CachedBatch>, u64), SegmentError> {
+        let generation = self.generation();
+        let (mut batches, mut position) = (Vec::new(), walker.position());
         while batches.is_empty() || walker.next_is_here() {
             let Some(walked) = walker.next().await? else { break };
             self.learn(id, &walked);
@@ -194,12 +215,13 @@ impl SegmentSet {
             }
             let (base, end) = (walked.header.offset, walked.header.end().offset);
             batches.push(CachedBatch { base, end, bytes: walked.payload });
+            position = walker.position();
             ailurus_rt::yield_if_needed().await;
         }
-        if self.state.borrow().generation == generation {
+        if self.generation() == generation {
             self.shard.cache.borrow_mut().insert(self.group, from, batches.clone(), walker.piece_cost());
         }
-        Ok(batches)
+        Ok((batches, position))
     }
 
     /// A frame was met in the growing segment: after a restart its index knows only a few.
@@ -212,14 +234,13 @@ impl SegmentSet {
         growing.index.learn(IndexRow { offset, index, time_before, position });
     }
 
+    /// Where an earlier read ended that this one goes on from; gives how many have gone on so.
     fn resume(&self, from: Offset, source: &mut Source) -> u32 {
-        match self.readers.cursor(from).filter(|cursor| cursor.segment == source.id) {
-            Some(cursor) if cursor.position < source.limit => {
-                source.position = cursor.position;
-                cursor.streak + 1
-            }
-            _ => 0,
+        let Some(cursor) = self.readers.cursor(from) else { return 0 };
+        if cursor.segment == source.id && cursor.position < source.limit {
+            source.position = cursor.position;
         }
+        cursor.streak + 1
     }
 
     /// Reads the piece at `next` into the cache, if a sequential reader has just come to where reading ended.
@@ -247,6 +268,10 @@ impl SegmentSet {
     /// # Errors
     /// As [`SegmentSet::read`].
     pub async fn read_entries(&self, from: Index, below: Index, max_bytes: usize) -> Result<Vec<Frame>, SegmentError> {
+        self.steadily(async || self.try_read_entries(from, below, max_bytes).await).await
+    }
+
+    async fn try_read_entries(&self, from: Index, below: Index, max_bytes: usize) -> Result<Vec<Frame>, SegmentError> {
         let below = below.min(self.end().index);
         let mut found = Vec::new();
         if from >= below {
@@ -336,6 +361,7 @@ impl SegmentSet {
         Ok(Source {
             id: segment.id,
             path: segment.path.borrow().clone(),
+            pinned: segment.pinned.borrow().clone(),
             seal: summary.seal,
             base: summary.base,
             limit: summary.bytes,
@@ -353,6 +379,7 @@ impl SegmentSet {
         Some(Source {
             id: growing.id,
             path: growing.path.clone(),
+            pinned: None,
             seal: growing.summary.seal,
             base: growing.summary.base,
             limit: growing.summary.bytes,
@@ -366,10 +393,13 @@ impl SegmentSet {
 
     /// Walks the frames of a segment from where the index said, `piece` bytes at a time.
     pub(crate) async fn walk(&self, source: Source, class: IoClass, piece: usize) -> Result<Walker, SegmentError> {
-        let Source { id, path, seal, base, limit, gaps, position, .. } = source;
-        let file = self.shard.file(id, &path).await.map_err(SegmentError::io("open", &path))?;
+        let Source { id, path, pinned, seal, base, limit, gaps, position, .. } = source;
+        let file = match pinned {
+            Some(file) => file,
+            None => self.shard.file(id, &path).await.map_err(SegmentError::io("open", &path))?,
+        };
         let from = (position == FILE_HEADER_LEN as u64).then_some(base);
-        Ok(Walker::new(Walk { file, path, seal, position, limit, from, gaps, class, piece }))
+        Ok(Walker::new(Walk { file, path, seal, position, limit, from, gaps, class, pieces: (piece, piece) }))
     }
 }
 

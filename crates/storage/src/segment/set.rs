@@ -13,9 +13,10 @@ use std::rc::{Rc, Weak};
 
 use ailurus_base::sync::{Semaphore, Units};
 use ailurus_model::{GroupId, Offset};
-use ailurus_rt::{Gate, IoClass, fs};
+use ailurus_rt::{File, Gate, IoClass, fs};
 
 use super::checkpoint::{GrowingCheckpoint, SegmentCheckpoint};
+use super::header::{FILE_HEADER_LEN, FileHeader};
 use super::index::{CHECKPOINT_ROWS_MAX, INDEX_ROWS_MAX, SparseIndex};
 use super::name::SegmentName;
 use super::read::Readers;
@@ -65,6 +66,8 @@ pub(crate) struct Segment {
     pub(crate) name: SegmentName,
     /// Changes while a compacted file is put in place.
     pub(crate) path: RefCell<PathBuf>,
+    /// Its file, while the path changes: nobody may open it by a name that is just going.
+    pub(crate) pinned: RefCell<Option<File>>,
     pub(crate) bytes: u64,
     /// Known once somebody asked.
     pub(crate) summary: Cell<Option<Summary>>,
@@ -191,6 +194,11 @@ impl SegmentSet {
         Some(pending.checkpoint)
     }
 
+    /// A flush of the whole file system failed: what this log had not flushed may be lost, so it goes offline.
+    pub fn flush_failed(&self) {
+        self.state.borrow_mut().failed = true;
+    }
+
     /// `checkpoint` is durable in the journal: segments that it calls closed may be compacted from now on. (Before that,
     /// a restart could look for a place in a file that has become another one.)
     pub fn checkpoint_durable(&self, checkpoint: &SegmentCheckpoint) {
@@ -270,12 +278,13 @@ impl SegmentSet {
             return Ok((summary, index));
         }
         let path = segment.path.borrow().clone();
-        let file = self.shard.file(segment.id, &path).await.map_err(SegmentError::io("open", &path))?;
-        let header = super::header::FileHeader::parse(
-            &read_head(&file, &path, super::header::FILE_HEADER_LEN, IoClass::Fetch).await?,
-            self.group,
-        )
-        .map_err(|what| SegmentError::corrupt(&path, 0, what))?;
+        let pinned = segment.pinned.borrow().clone();
+        let file = match pinned {
+            Some(file) => file,
+            None => self.shard.file(segment.id, &path).await.map_err(SegmentError::io("open", &path))?,
+        };
+        let header = FileHeader::parse(&read_head(&file, &path, FILE_HEADER_LEN, IoClass::Fetch).await?, self.group)
+            .map_err(|what| SegmentError::corrupt(&path, 0, what))?;
         let sidecar = fs::read(&self.path_of(&segment.name.index())).await.ok();
         let found = sidecar.and_then(|bytes| summary::decode_sidecar(&bytes, header.seal));
         let (summary, index) = match found.filter(|(summary, _)| summary.bytes == segment.bytes) {
@@ -299,9 +308,9 @@ impl SegmentSet {
     /// Reads a closed segment whose sidecar is lost, and writes the sidecar again.
     async fn rebuild(
         &self,
-        file: &ailurus_rt::File,
+        file: &File,
         path: &Path,
-        header: super::header::FileHeader,
+        header: FileHeader,
         bytes: u64,
     ) -> Result<(Summary, SparseIndex), SegmentError> {
         let mut summary = Summary::of_empty(&header);
@@ -315,7 +324,7 @@ impl SegmentSet {
             from: Some(header.base),
             gaps: header.end.is_some(),
             class: IoClass::Fetch,
-            piece: self.shard.limits.read_bytes.1,
+            pieces: self.shard.limits.read_bytes,
         });
         loop {
             match walker.step().await? {

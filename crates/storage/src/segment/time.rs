@@ -30,13 +30,7 @@ impl SegmentSet {
         from: Offset,
         below: Offset,
     ) -> Result<Option<TimeFound>, SegmentError> {
-        loop {
-            let generation = self.state.borrow().generation;
-            let found = self.try_find_by_time(time, from, below).await;
-            if self.state.borrow().generation == generation {
-                return found;
-            }
-        }
+        self.steadily(async || self.try_find_by_time(time, from, below).await).await
     }
 
     async fn try_find_by_time(
@@ -83,7 +77,7 @@ impl SegmentSet {
     /// # Errors
     /// As [`SegmentSet::read`].
     pub async fn find_max_timestamp(&self, from: Offset, below: Offset) -> Result<Option<TimeFound>, SegmentError> {
-        let bound = self.max_timestamp_bound(from, below).await?;
+        let bound = self.steadily(async || self.max_timestamp_bound(from, below).await).await?;
         if bound < 0 {
             return Ok(None);
         }
@@ -91,7 +85,7 @@ impl SegmentSet {
             return Ok(Some(found));
         }
         // The segments' maxima are of records outside the range.
-        let exact = self.max_timestamp_exact(from, below).await?;
+        let exact = self.steadily(async || self.max_timestamp_exact(from, below).await).await?;
         if exact < 0 { Ok(None) } else { self.find_by_time(exact, from, below).await }
     }
 

@@ -214,6 +214,10 @@ impl SegmentSet {
     /// # Errors
     /// As [`SegmentSet::read`].
     pub async fn retention(&self, now_ms: i64, high_watermark: Offset) -> Result<Option<Position>, SegmentError> {
+        self.steadily(async || self.try_retention(now_ms, high_watermark).await).await
+    }
+
+    async fn try_retention(&self, now_ms: i64, high_watermark: Offset) -> Result<Option<Position>, SegmentError> {
         let (limits, closed) = {
             let state = self.state.borrow();
             let config = &state.config;

@@ -23,8 +23,8 @@ pub(crate) struct Walk {
     /// Whether frames may be missing between others, as compaction leaves it.
     pub(crate) gaps: bool,
     pub(crate) class: IoClass,
-    /// Bytes to read at a time; more for a frame that needs it.
-    pub(crate) piece: usize,
+    /// Bytes to read at first and later, doubling in between; more for a frame that needs it.
+    pub(crate) pieces: (usize, usize),
 }
 
 /// A frame on the way.
@@ -142,8 +142,9 @@ impl Walker {
             return Ok(false);
         }
         let start = self.walk.position / BLOCK * BLOCK;
-        let end = (self.walk.position + needed.max(self.walk.piece as u64)).min(self.walk.limit);
+        let end = (self.walk.position + needed.max(self.walk.pieces.0 as u64)).min(self.walk.limit);
         let buf = DmaBuf::new((end - start).next_multiple_of(BLOCK) as usize);
+        self.walk.pieces.0 = (self.walk.pieces.0 * 2).min(self.walk.pieces.1);
         self.piece_cost = buf.capacity() as u64;
         let (read, buf) = self.walk.file.read_at(self.walk.class, start, buf).await;
         let read = read.map_err(SegmentError::io("read", &self.walk.path))?;

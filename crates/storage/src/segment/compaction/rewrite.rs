@@ -69,6 +69,18 @@ impl SegmentSet {
         let Ok(_pass) = self.gate.enter() else { return Ok(None) };
         let _turn = self.shard.compaction.acquire(1).await;
         self.check_online()?;
+        match self.try_compact(below, live).await {
+            // Retention took a segment that was being read: another time.
+            Err(SegmentError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            other => other,
+        }
+    }
+
+    async fn try_compact(
+        &self,
+        below: Offset,
+        live: &dyn Fn(i64) -> Option<Offset>,
+    ) -> Result<Option<CompactionReport>, SegmentError> {
         let (config, closed, settled) = {
             let state = self.state.borrow();
             (state.config.clone(), state.closed.clone(), state.settled)
@@ -282,9 +294,9 @@ impl SegmentSet {
         self.sync_dir().await?;
         let path = self.path_of(&new.name.log());
         rename(&merged, &path).await?;
-        self.sync_dir().await?;
         segment.path.replace(path);
-        self.state.borrow_mut().generation += 1;
+        segment.pinned.replace(None);
+        self.sync_dir().await?;
         self.write_sidecar(new.name, &new.summary, &new.index).await;
         Ok(true)
     }
@@ -303,6 +315,7 @@ impl SegmentSet {
             id: self.shard.new_id(),
             name: new.name,
             path: path.into(),
+            pinned: Some(new.file.clone()).into(),
             bytes: new.summary.bytes,
             summary: Some(new.summary).into(),
         });

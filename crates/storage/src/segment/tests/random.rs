@@ -10,14 +10,14 @@ use ailurus_rt::sim::{DiskFaults, Outcome, Sim, SimConfig, seeds};
 use super::model::{Dice, Model, dir, shard, tiny};
 use crate::segment::{SegmentError, SegmentSet};
 
-type Shared = Rc<RefCell<Model>>;
+pub(super) type Shared = Rc<RefCell<Model>>;
 
 /// What the journal would do, in its order: the model changes first where the journal is durable first.
 async fn act(model: &Shared, set: &Rc<SegmentSet>) -> Result<(), SegmentError> {
     let choice = model.borrow_mut().dice.below(16);
     match choice {
         0..=6 => drain(model, set).await?,
-        7..=9 => flush(model, set).await?,
+        7..=9 => checkpoint(model, set).await?,
         10 => {
             let floor = model.borrow().start.index;
             let cut = model.borrow_mut().cut(floor);
@@ -57,11 +57,14 @@ async fn drain(model: &Shared, set: &Rc<SegmentSet>) -> Result<(), SegmentError>
     set.append(&frames[..some]).await
 }
 
-async fn flush(model: &Shared, set: &Rc<SegmentSet>) -> Result<(), SegmentError> {
+pub(super) async fn checkpoint(model: &Shared, set: &Rc<SegmentSet>) -> Result<(), SegmentError> {
     let whole_file_system = model.borrow_mut().dice.below(2) == 0;
     let checkpoint = if whole_file_system {
         let pending = set.begin_flush();
-        fs::sync_fs(&dir()).await.map_err(|source| SegmentError::Io { doing: "flush", path: dir(), source })?;
+        if let Err(source) = fs::sync_fs(&dir()).await {
+            set.flush_failed();
+            return Err(SegmentError::Io { doing: "flush", path: dir(), source });
+        }
         set.end_flush(pending).expect("nobody cut meanwhile")
     } else {
         set.flush().await?
@@ -73,14 +76,14 @@ async fn flush(model: &Shared, set: &Rc<SegmentSet>) -> Result<(), SegmentError>
 }
 
 /// Opens, checks what was found, gives back what was not, and goes on.
-async fn live(model: Shared, steps: u64) {
+pub(super) async fn live(model: Shared, steps: u64) {
     let set = open(&model).await;
     for _ in 0..steps {
         act(&model, &set).await.expect("a disk without faults");
     }
 }
 
-async fn open(model: &Shared) -> Rc<SegmentSet> {
+pub(super) async fn open(model: &Shared) -> Rc<SegmentSet> {
     fs::create_dir_all(dir().parent().expect("not the root")).await.expect("makes a directory");
     fs::sync_dir(std::path::Path::new("/")).await.expect("flushes");
     let mut seen = std::mem::replace(&mut *model.borrow_mut(), Model::new(0, tiny()));

@@ -21,7 +21,10 @@ impl Group {
         let member_id = request.member_id.clone();
         if !self.has_room(&request, cx.config.max_size) {
             self.pending.remove(&member_id);
-            let gone = self.remove_member(cx, &member_id, GroupError::GroupMaxSizeReached);
+            // A member that asks under another's instance id is not the one to go.
+            let itself = self.known(&request).filter(|known| member_id.is_empty() || known.id == member_id);
+            let known_id = itself.map(|known| known.id.clone()).unwrap_or_default();
+            let gone = self.remove_member(cx, &known_id, GroupError::GroupMaxSizeReached);
             self.after_removal(cx, gone);
             cx.effects.join(token, JoinReply::refused("", GroupError::GroupMaxSizeReached));
         } else if !self.is_compatible(&request) {
@@ -38,19 +41,27 @@ impl Group {
         }
     }
 
-    /// While members join, those who were first stay; else whoever is a member stays. A member id that is handed out takes
-    /// a place too, so that not even ids without members are without bound.
+    /// While members join, those who were first stay; else whoever is a member stays. A static member that is away keeps its
+    /// place, and a member id that is handed out takes one, so that not even ids without members are without bound.
     fn has_room(&self, request: &JoinRequest, max_size: usize) -> bool {
-        let by_instance = request.instance_id.as_deref().and_then(|instance| self.members.instance(instance));
-        let known = self.members.get(&request.member_id).or(by_instance);
-        let joined = |member: &&Member| member.join.is_some();
+        let known = self.known(request);
         let (stays, present) = match self.phase {
             Phase::Empty => (false, 0),
-            Phase::Preparing { .. } => (known.as_ref().is_some_and(joined), self.members.iter().filter(joined).count()),
+            Phase::Preparing { .. } => {
+                let joined = |member: &Member| member.join.is_some();
+                let present = self.members.iter().filter(|member| joined(member) || member.is_static()).count();
+                (known.is_some_and(|known| joined(known) || (known.is_static() && present <= max_size)), present)
+            }
             Phase::Completing { .. } | Phase::Stable { .. } => (known.is_some(), self.members.len()),
         };
         let handed_out = if needs_id(request) { self.pending.len() } else { 0 };
         stays || present + handed_out < max_size
+    }
+
+    /// The member that asks, by its id or its instance id.
+    fn known(&self, request: &JoinRequest) -> Option<&Member> {
+        let by_instance = || self.members.instance(request.instance_id.as_deref()?);
+        self.members.get(&request.member_id).or_else(by_instance)
     }
 
     /// Could the group agree on a protocol with this request in it?

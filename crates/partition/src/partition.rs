@@ -69,6 +69,8 @@ impl Partition {
         let producers = Rc::new(RefCell::new(rebuild(&log).await?));
         let source = producers.clone();
         log.set_state_source(Rc::new(move || producers::encode(&source.borrow()).into()));
+        let source = producers.clone();
+        log.set_producer_source(Rc::new(move || source.borrow().last_batches().collect()));
         let replica = Replica::open(log, node).await?;
         let partition = Rc::new(Partition {
             id,

@@ -165,10 +165,10 @@ impl Producers {
         self.by_id.retain(|_, producer| now_ms - producer.last_append_ms < expiration_ms);
     }
 
-    /// The base offset of each producer's last batch: compaction keeps those batches, empty if need be, so that the
+    /// The last offset of each producer's last batch: compaction keeps those batches, empty if need be, so that the
     /// sequences survive a rebuild from the log.
     pub fn last_batches(&self) -> impl Iterator<Item = (i64, Offset)> + '_ {
-        self.by_id.iter().filter_map(|(id, producer)| Some((*id, producer.batches.back()?.base)))
+        self.by_id.iter().filter_map(|(id, producer)| Some((*id, producer.batches.back()?.last)))
     }
 
     /// As DescribeProducers shows them, by id.

@@ -52,7 +52,10 @@ impl DataDir {
             std::io::ErrorKind::WouldBlock => StorageError::InUse(dir.clone()),
             _ => StorageError::io("a lock", dir)(error),
         })?;
-        check_version(dir).await?;
+        if !check_version(dir).await? {
+            furnish(dir, shards).await?;
+            return Ok(DataDir { _lock: lock });
+        }
         remove_dir(&dir.join("journal.retired")).await?;
         match read_layout(dir).await? {
             Some(layout) if layout.shards == shards => {}
@@ -62,39 +65,53 @@ impl DataDir {
             }
             None => lay_out(dir, shards).await?,
         }
-        let topics = dir.join("topics");
-        rt::fs::create_dir_all(&topics).await.map_err(StorageError::io("a creation", &topics))?;
-        rt::fs::sync_dir(dir).await.map_err(StorageError::io("a flush", dir))?;
-        sweep_topics(&topics).await?;
+        sweep_topics(&dir.join("topics")).await?;
         Ok(DataDir { _lock: lock })
     }
 }
 
-async fn check_version(dir: &Path) -> Result<(), StorageError> {
-    let path = dir.join("ailurus.version");
+/// False if the directory is new, or was not furnished to the end.
+async fn check_version(dir: &Path) -> Result<bool, StorageError> {
+    let path = version_path(dir);
     if !exists(&path).await? {
-        sync_ancestors(dir).await?;
-        let mark = format!("{VERSION}\n");
-        return rt::fs::write_durably(&path, mark.as_bytes()).await.map_err(StorageError::io("a write", &path));
+        return Ok(false);
     }
     let found = rt::fs::read(&path).await.map_err(StorageError::io("a read", &path))?;
     let found = String::from_utf8_lossy(&found).trim().to_owned();
     match found.parse() {
-        Ok(VERSION) => Ok(()),
+        Ok(VERSION) => Ok(true),
         _ => Err(StorageError::Version { path, found, expected: VERSION }),
     }
 }
 
-/// The directory may be new, and those above it: all their names must last before anything in it is called durable.
-async fn sync_ancestors(dir: &Path) -> Result<(), StorageError> {
-    for above in dir.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
-        match rt::fs::sync_dir(above).await {
-            // What we may not open was there before us.
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-            synced => synced.map_err(StorageError::io("a flush", above))?,
-        }
+fn version_path(dir: &Path) -> PathBuf {
+    dir.join("ailurus.version")
+}
+
+/// Makes a new directory ready. The version comes last: where it stands, all the rest is durable, and where it does not,
+/// nothing was ever stored. The flushes before it go together, because a first start is waited for.
+async fn furnish(dir: &Path, shards: u16) -> Result<(), StorageError> {
+    let topics = dir.join("topics");
+    rt::fs::create_dir_all(&topics).await.map_err(StorageError::io("a creation", &topics))?;
+    // The directory may be new, and those above it: their names must last, too.
+    let named = |above: &Path| if above.as_os_str().is_empty() { PathBuf::from(".") } else { above.to_owned() };
+    let above: Vec<PathBuf> = dir.ancestors().skip(1).map(named).collect();
+    let flush = |above: PathBuf| rt::spawn(rt::Group::Cluster, async move { sync_ancestor(&above).await });
+    let flushes: Vec<_> = above.into_iter().map(flush).collect();
+    lay_out(dir, shards).await?;
+    for flush in flushes {
+        flush.await?;
     }
-    Ok(())
+    let (path, mark) = (version_path(dir), format!("{VERSION}\n"));
+    rt::fs::write_durably(&path, mark.as_bytes()).await.map_err(StorageError::io("a write", &path))
+}
+
+async fn sync_ancestor(dir: &Path) -> Result<(), StorageError> {
+    match rt::fs::sync_dir(dir).await {
+        // What we may not open was there before us.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced.map_err(StorageError::io("a flush", dir)),
+    }
 }
 
 fn layout_path(dir: &Path) -> PathBuf {
@@ -134,8 +151,7 @@ async fn lay_out(dir: &Path, shards: u16) -> Result<(), StorageError> {
         let path = journal_dir(dir, shard);
         rt::fs::create_dir_all(&path).await.map_err(StorageError::io("a creation", &path))?;
     }
-    let journal = dir.join("journal");
-    rt::fs::sync_dir(&journal).await.map_err(StorageError::io("a flush", &journal))?;
+    // Its flush of the directory also covers the names of the shards' directories.
     let path = layout_path(dir);
     let text = format!("shards {shards}\nsalt {:016x}\n", rt::random_u64());
     rt::fs::write_durably(&path, text.as_bytes()).await.map_err(StorageError::io("a write", &path))?;

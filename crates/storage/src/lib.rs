@@ -43,6 +43,6 @@ pub use epochs::{EpochRow, EpochTable};
 pub use error::{ReadError, StorageError};
 pub use frontiers::Frontiers;
 pub use journal::JournalStats;
-pub use log::{FoundByTime, Log, LogStart, Read, StateSource};
+pub use log::{FoundByTime, Log, LogStart, ProducerSource, Read, StateSource};
 pub use segment::SegmentError;
 pub use storage::{Storage, StorageStats};

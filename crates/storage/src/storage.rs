@@ -146,6 +146,11 @@ impl Storage {
             return Ok(log);
         }
         let dir = datadir::log_dir(&self.core.config.dir, id.topic, id.group);
+        if !rt::fs::exists(&dir).await.map_err(StorageError::io("a look", &dir))? {
+            let segments = SegmentCheckpoint::empty(Position::START);
+            let checkpoint = Checkpoint::genesis(id.topic, config.internal, Bytes::from(segments.encode()));
+            return self.begin(id.group, id.owner_epoch, checkpoint, config).await;
+        }
         if let Some(file) = datadir::read_checkpoint_file(&dir).await? {
             if file.group != id.group || file.checkpoint.topic != id.topic {
                 return Err(StorageError::corrupt(&dir, "its checkpoint is another log's"));
@@ -156,12 +161,7 @@ impl Storage {
             datadir::remove_checkpoint_file(&dir).await?;
             return Ok(log);
         }
-        if rt::fs::exists(&dir).await.map_err(StorageError::io("a look", &dir))? {
-            return Err(StorageError::NotHere(id.group));
-        }
-        let segments = SegmentCheckpoint::empty(Position::START);
-        let checkpoint = Checkpoint::genesis(id.topic, config.internal, Bytes::from(segments.encode()));
-        self.begin(id.group, id.owner_epoch, checkpoint, config).await
+        Err(StorageError::NotHere(id.group))
     }
 
     /// Begins a log in this shard's journal with `checkpoint` as its first entry.

@@ -453,3 +453,80 @@ fn records_are_found_by_time_in_segments_and_in_the_tail() {
         })
         .finished();
 }
+
+#[test]
+fn a_compacted_log_keeps_the_newest_of_each_key() {
+    let mut sim = sim(14, DiskFaults::default());
+    sim.run(|| async {
+        let (_dir, storage, _) = open().await;
+        let config = LogConfig {
+            compact: true,
+            delete: false,
+            segment_bytes: 8 << 10,
+            min_cleanable_dirty_permille: 100,
+            ..LogConfig::default()
+        };
+        let log = storage.create_log(id(1), config).await.expect("it is created");
+        log.set_producer_source(Rc::new(Vec::new));
+        for round in 0..600u64 {
+            storage.until_room().await;
+            let mut builder = BatchBuilder::new().at(log.end_offset(), TERM);
+            let value = format!("{round:0200}");
+            builder.push(1, Some(format!("key {}", round % 5).as_bytes()), Some(value.as_bytes()), &[]);
+            let bytes = builder.build();
+            let header = BatchHeader::parse(&bytes).expect("it was just built");
+            let last = log.append(TERM, Entry::Batch { header, bytes }).expect("it is taken");
+            commit(&log, last).await;
+        }
+        until(|| storage.stats().tail_bytes == 0).await;
+        until(|| log.size_bytes() < 30_000).await;
+        let mut newest = std::collections::BTreeMap::new();
+        let mut next = Offset(0);
+        while next < log.end_offset() {
+            let read = log.read(next, log.end_offset(), 10_000, true).await.expect("it reads");
+            assert!(read.next > next);
+            next = read.next;
+            for batch in read.batches {
+                for record in ailurus_record::records(&batch, &ailurus_record::Limits::STORED).expect("it decodes") {
+                    let record = record.expect("it decodes");
+                    newest.insert(record.key.expect("it has a key"), record.value.expect("it has a value"));
+                }
+            }
+        }
+        let expected: Vec<String> = (595..600).map(|round| format!("{round:0200}")).collect();
+        assert_eq!(
+            newest.into_values().map(|value| value.to_vec()).collect::<Vec<_>>(),
+            expected.iter().map(|value| value.as_bytes().to_vec()).collect::<Vec<_>>()
+        );
+        storage.shutdown().await;
+    })
+    .finished();
+}
+
+#[test]
+fn retention_moves_the_log_start_durably() {
+    let mut sim = sim(15, DiskFaults::default());
+    sim.run(|| async {
+        let (_dir, storage, _) = open().await;
+        let config = LogConfig { segment_bytes: 8 << 10, retention_bytes: Some(16 << 10), ..LogConfig::keeping() };
+        let log = storage.create_log(id(1), LogConfig { delete: true, ..config }).await.expect("it is created");
+        for _ in 0..200 {
+            storage.until_room().await;
+            let last = append(&log, 500);
+            commit(&log, last).await;
+        }
+        until(|| log.log_start().offset > Offset(100) && log.size_bytes() < 48 << 10).await;
+        let start = log.log_start().offset.0;
+        assert_eq!(offsets(&log).await, (start..200).collect::<Vec<_>>());
+        assert!(matches!(log.read(Offset(0), Offset(200), 1, true).await, Err(ailurus_storage::ReadError::OutOfRange)));
+    })
+    .finished();
+    sim.crash();
+    sim.run(|| async {
+        let (_dir, _storage, logs) = open().await;
+        let start = logs[0].log_start().offset.0;
+        assert!(start > 100);
+        assert_eq!(offsets(&logs[0]).await, (start..200).collect::<Vec<_>>());
+    })
+    .finished();
+}

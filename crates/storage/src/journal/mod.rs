@@ -136,7 +136,7 @@ impl Journal {
     pub(crate) fn wants_room(&self) -> Option<u64> {
         let ring = self.ring.borrow();
         let crowded =
-            ring.spares.is_empty() && ring.bytes() + self.config.journal_file_bytes > self.config.journal_bytes_max;
+            ring.spares.is_empty() && ring.bytes() + self.next_file_bytes(&ring) > self.config.journal_bytes_max;
         (crowded && ring.live.len() > 1).then(|| ring.oldest())
     }
 
@@ -196,7 +196,8 @@ impl Journal {
         loop {
             let turned = self.turned.notified();
             if self.may_prepare() {
-                match self.create(self.config.journal_file_bytes, true).await {
+                let bytes = self.next_file_bytes(&self.ring.borrow());
+                match self.create(bytes, true).await {
                     Ok(file) => {
                         self.out_of_space.set(false);
                         self.ring.borrow_mut().spares.push(file);
@@ -216,7 +217,13 @@ impl Journal {
 
     fn may_prepare(&self) -> bool {
         let ring = self.ring.borrow();
-        ring.spares.is_empty() && ring.bytes() + self.config.journal_file_bytes <= self.config.journal_bytes_max
+        ring.spares.is_empty() && ring.bytes() + self.next_file_bytes(&ring) <= self.config.journal_bytes_max
+    }
+
+    /// Files grow with use, up to the configured size: a broker that does little takes little of the disk.
+    fn next_file_bytes(&self, ring: &Ring) -> u64 {
+        let head = ring.head().map_or(self.config.journal_first_file_bytes, |head| head.inner.bytes);
+        (head * 4).min(self.config.journal_file_bytes)
     }
 
     fn take(&self) -> Option<Gathering> {
@@ -319,9 +326,12 @@ impl Journal {
         let free = self.ring.borrow_mut().take_free(flushed);
         for file in free {
             self.count(|stats| stats.recycled += 1);
-            let keep = file.bytes == self.config.journal_file_bytes
-                && self.ring.borrow().spares.is_empty()
-                && self.ring.borrow().bytes() + file.bytes <= self.config.journal_bytes_max;
+            let keep = {
+                let ring = self.ring.borrow();
+                (self.next_file_bytes(&ring)..=self.config.journal_file_bytes).contains(&file.bytes)
+                    && ring.spares.is_empty()
+                    && ring.bytes() + file.bytes <= self.config.journal_bytes_max
+            };
             if keep {
                 self.ring.borrow_mut().spares.push(file);
             } else if let Err(error) = rt::fs::remove_file(&file.path).await {

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use ailurus_base::HashMap;
 use ailurus_base::sync::Units;
-use ailurus_model::Index;
+use ailurus_model::{Index, Offset};
 use ailurus_rt as rt;
 use bytes::Bytes;
 
@@ -124,7 +125,7 @@ impl Log {
         self.segments.flush().await.map_err(|error| self.failed_if(error))
     }
 
-    /// Retention, and the files that the log start has left behind. One step of the housekeeping.
+    /// Retention, the files that the log start has left behind, compaction. One step of the housekeeping.
     ///
     /// # Errors
     /// As [`Log::drain`].
@@ -140,7 +141,36 @@ impl Log {
         {
             return Ok(());
         }
-        self.drop_files().await
+        self.drop_files().await?;
+        self.compact(high_watermark).await
+    }
+
+    /// Compacts as long as it pays.
+    async fn compact(self: &Rc<Self>, below: Offset) -> Result<(), SegmentError> {
+        let source = self.producer_source.borrow().clone();
+        let Some(source) = source.filter(|_| self.config.borrow().compact) else { return Ok(()) };
+        self.announce_closed().await?;
+        let producers: HashMap<i64, Offset> = source().into_iter().collect();
+        let live = |producer: i64| producers.get(&producer).copied();
+        while !self.failed() {
+            let report = self.segments.compact(below, &live).await;
+            if report.map_err(|error| self.failed_unless_damage(error))?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment may be compacted only after a durable checkpoint has called it closed.
+    async fn announce_closed(self: &Rc<Self>) -> Result<(), SegmentError> {
+        let keeper = self.keeper.acquire(1).await;
+        let said = self.state.borrow().last_checkpoint.clone();
+        if self.segments.checkpoint().is_some_and(|now| now != said) {
+            self.checkpoint().await?;
+            drop(keeper);
+            self.core.journal.settled().await;
+        }
+        Ok(())
     }
 
     /// Removes segments before the log start. What is still in the tail before it is drained like the rest, and then goes.
@@ -266,6 +296,11 @@ impl Log {
     /// The place up to which entries have left the tail.
     pub(crate) fn drained(&self) -> Position {
         self.state.borrow().drained
+    }
+
+    /// Damage that compaction met leaves the log as it was; readers meet it by themselves.
+    fn failed_unless_damage(&self, error: SegmentError) -> SegmentError {
+        if matches!(error, SegmentError::Corrupt { .. }) { error } else { self.failed_if(error) }
     }
 
     fn failed_if(&self, error: SegmentError) -> SegmentError {

@@ -44,6 +44,10 @@ pub type LogStart = Position;
 /// Gives what is known of producers at the log's end; see [`Log::set_state_source`].
 pub type StateSource = Rc<dyn Fn() -> Bytes>;
 
+/// Gives the producers that are still known, each with the last offset of its last batch; see
+/// [`Log::set_producer_source`].
+pub type ProducerSource = Rc<dyn Fn() -> Vec<(i64, Offset)>>;
+
 /// One partition replica's log. Lives on the shard that owns it.
 pub struct Log {
     id: LogId,
@@ -57,6 +61,7 @@ pub struct Log {
     /// Whoever drains the log, or writes a checkpoint of it, holds this.
     pub(crate) keeper: Rc<Semaphore>,
     state_source: RefCell<Option<StateSource>>,
+    producer_source: RefCell<Option<ProducerSource>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,6 +153,7 @@ impl Log {
             commit_slot: Cell::new(None),
             keeper: Semaphore::new(1),
             state_source: RefCell::new(None),
+            producer_source: RefCell::new(None),
         })
     }
 
@@ -397,6 +403,12 @@ impl Log {
     /// moment. It must not wait, nor call the log.
     pub fn set_state_source(&self, source: StateSource) {
         *self.state_source.borrow_mut() = Some(source);
+    }
+
+    /// `source` is asked when a compaction begins: the last batch of a producer that is still known is never removed
+    /// whole. Without it the log is not compacted. It must not wait, nor call the log.
+    pub fn set_producer_source(&self, source: ProducerSource) {
+        *self.producer_source.borrow_mut() = Some(source);
     }
 
     /// What the last checkpoint knew of producers, and the last index it had seen; entries behind that are to be replayed.

@@ -104,7 +104,7 @@ impl Config {
             Config::Reference => {
                 // What stands above the title is for those who read the sources.
                 let page = ailurus_settings::reference::page();
-                print(page[page.find("# ").unwrap_or(0)..].as_bytes())
+                print(&page.as_bytes()[page.find("# ").unwrap_or(0)..])
             }
             Config::Alter(change) => {
                 let resource = resource(change.kind, &change.name)?;

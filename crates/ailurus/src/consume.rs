@@ -271,6 +271,7 @@ impl Reading<'_> {
     async fn step(&mut self) -> Result<(), Fault> {
         for fetched in self.fetcher.poll().await? {
             self.take(fetched)?;
+            rt::yield_if_needed().await;
         }
         self.printer.flush()
     }

@@ -94,6 +94,7 @@ fn hint(error: &ClientError) -> Option<&'static str> {
         }
         ClientError::Timeout { last: Some(last), .. } => return hint(last),
         ClientError::Timeout { .. } => "--timeout gives it longer",
+        ClientError::Unsupported { .. } => "`ailurus cluster versions` shows what it serves",
         ClientError::Address(_) => "write --bootstrap HOST:PORT",
         _ => match error.code()? {
             ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => {

@@ -58,13 +58,14 @@ fn main() -> ExitCode {
 /// A broker tells what happens, a verb only what goes wrong. `AILURUS_LOG` overrides both.
 fn log_to_stderr(verbose: u8, broker: bool) {
     let level = match verbose + u8::from(broker) {
-        0 => "warn",
+        // A verb that prints a lot keeps its only shard busy; that is nobody's concern.
+        0 => "warn,ailurus_rt=error",
         1 => "info",
         2 => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::builder().with_default_directive(level.parse().expect("a level is a directive"));
-    let filter = filter.with_env_var("AILURUS_LOG").from_env_lossy();
+    let asked = std::env::var("AILURUS_LOG").ok();
+    let filter = EnvFilter::new(asked.as_deref().unwrap_or(level));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
 }

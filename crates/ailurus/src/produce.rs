@@ -260,6 +260,7 @@ impl Produce {
             for draft in haul.drafts {
                 let (topic, record) = self.record(draft)?;
                 producer.send(&topic, record).await?;
+                rt::yield_if_needed().await;
             }
             match haul.end {
                 Ok(false) => producer.kick(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ailurus_client::{Client, ClientError, Isolation, When};
+use ailurus_client::{Client, ClientError, Isolation, When, no_partition};
 
 use crate::position::Position;
 
@@ -80,10 +80,7 @@ pub(crate) async fn partitions_of(
     let count = known.partitions.len() as i32;
     match chosen.iter().find(|partition| !(0..count).contains(*partition)) {
         None => Ok(chosen.iter().map(|partition| (topic.to_owned(), *partition)).collect()),
-        Some(missing) => {
-            let what = format!("topic {topic} has {count} partitions (counted from 0), so partition {missing}");
-            Err(ClientError::refused(what, ailurus_wire::ErrorCode::UnknownTopicOrPartition, Some("does not exist")))
-        }
+        Some(missing) => Err(no_partition(topic, *missing, count)),
     }
 }
 

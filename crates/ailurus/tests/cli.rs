@@ -105,7 +105,11 @@ fn start_command(dir: &Path) -> Command {
     command.args(["start", "--mode", "dev", "--shards", "2", "--format", "json"]);
     command.args(["--kafka-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--data-dir"]).arg(dir);
     command.args(["--memory", "64MiB", "--set", "shard.pin=false", "--set", "journal.file.bytes=4MiB"]);
-    command.env_remove("AILURUS_BOOTSTRAP").env("AILURUS_LOG", "warn");
+    // Whatever the tests are run with is not meant for the broker, which would take it for settings.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AILURUS_")) {
+        command.env_remove(name);
+    }
+    command.env("AILURUS_LOG", "warn");
     command
 }
 
@@ -199,6 +203,112 @@ fn what_was_acknowledged_is_there_after_each_kind_of_end() {
     let broker = Broker::start(&dir, &["--set", "shards=1"]);
     assert_eq!(broker.banner["shards"], 1);
     assert_eq!(broker.out(&["consume", "t", "-e"]), expected, "on another number of shards");
+}
+
+#[test]
+fn a_group_goes_on_where_it_committed() {
+    let dir = fresh("groups");
+    let broker = Broker::start(&dir, &[]);
+    let input: String = (0..100).map(|n| format!("{n}\n")).collect();
+    broker.feed(&["produce", "t"], &input);
+    let first = broker.out(&["consume", "t", "-g", "g", "-n", "40"]);
+    let described = broker.json(&["group", "describe", "g"]);
+    assert_eq!((&described[0]["state"], &described[0]["lag"]), (&"Empty".into(), &60.into()));
+    broker.end("-KILL");
+
+    let broker = Broker::start(&dir, &[]);
+    let rest = broker.out(&["consume", "t", "-g", "g", "-e"]);
+    assert_eq!(first + &rest, input);
+    assert_eq!(broker.json(&["group", "describe", "g"])[0]["lag"], 0);
+    assert_eq!(broker.json(&["group", "list"])[0]["group"], "g");
+
+    let dry = broker.json(&["group", "reset", "g", "--to-earliest", "--dry-run"]);
+    assert_eq!((&dry["partitions"][0]["before"], &dry["partitions"][0]["after"]), (&100.into(), &0.into()));
+    broker.out(&["group", "reset", "g", "--shift-by", "-3"]);
+    assert_eq!(broker.out(&["consume", "t", "-g", "g", "-e"]), "97\n98\n99\n");
+    broker.out(&["group", "reset", "new", "-t", "t:0", "--to", "98"]);
+    assert_eq!(broker.out(&["consume", "t", "-g", "new", "-e"]), "98\n99\n");
+
+    broker.out(&["group", "delete-offsets", "new", "-t", "t"]);
+    broker.out(&["group", "delete", "g"]);
+    let (code, fault) = broker.fault(&["group", "delete", "g"]);
+    assert!(code == 1 && fault.contains("GROUP_ID_NOT_FOUND"), "{fault}");
+}
+
+/// A consumer in the background; its lines come over a channel.
+struct Member {
+    child: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Member {
+    fn start(broker: &Broker, words: &[&str]) -> Member {
+        let mut child =
+            Command::new(BINARY).args(words).args(["-b", broker.address()]).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (tell, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Member { child, lines }
+    }
+
+    fn interrupt(mut self) -> ExitStatus {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        self.child.wait().unwrap()
+    }
+}
+
+/// Looks until it is so; fails after half a minute.
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..600 {
+        if so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("waited in vain until {what}");
+}
+
+#[test]
+fn two_members_share_and_one_takes_over() {
+    let broker = Broker::start(&fresh("members"), &[]);
+    broker.out(&["topic", "create", "t", "-p", "4"]);
+    let words = ["consume", "t", "-g", "g", "-f", "%p %s\\n"];
+    let (one, two) = (Member::start(&broker, &words), Member::start(&broker, &words));
+    until("both read two partitions each", || {
+        let output = broker.run(&["group", "describe", "g", "--format", "json"], "");
+        let described: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let members = described[0]["members"].as_array().cloned().unwrap_or_default();
+        let reads = |member: &Value| member["assignment"]["t"].as_array().map_or(0, Vec::len);
+        described[0]["state"] == "Stable" && members.iter().map(reads).collect::<Vec<_>>() == [2, 2]
+    });
+    let input: String = (0..200).map(|n| format!("{n}:{n}\n")).collect();
+    broker.feed(&["produce", "t", "-K", ":"], &input);
+    let (mut ones, mut twos) = (Vec::new(), Vec::new());
+    until("all is read", || {
+        ones.extend(one.lines.try_iter());
+        twos.extend(two.lines.try_iter());
+        ones.len() + twos.len() == 200
+    });
+    let partitions =
+        |lines: &[String]| lines.iter().map(|line| line.chars().next()).collect::<std::collections::BTreeSet<_>>();
+    assert!(partitions(&ones).is_disjoint(&partitions(&twos)), "{ones:?} {twos:?}");
+
+    assert!(one.interrupt().success());
+    until("the other reads all", || {
+        let output = broker.run(&["group", "describe", "g", "--format", "json"], "");
+        let described: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        described[0]["members"][0]["assignment"]["t"].as_array().is_some_and(|reads| reads.len() == 4)
+    });
+    broker.feed(&["produce", "t", "-K", ":"], &input);
+    let mut more = Vec::new();
+    until("all is read again", || {
+        more.extend(two.lines.try_iter());
+        more.len() == 200
+    });
+    assert_eq!(partitions(&more).len(), 4);
+    assert!(two.interrupt().success());
+    assert_eq!(broker.json(&["group", "describe", "g"])[0]["lag"], 0);
 }
 
 #[test]

@@ -32,4 +32,4 @@ pub use fetcher::{Fetched, Fetcher, FetcherConfig, Isolation};
 pub use member::{Member, MemberConfig, Sign};
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
 pub use offsets::{FoundOffset, When};
-pub use producer::{Delivered, Producer, ProducerConfig, ProducerRecord};
+pub use producer::{Delivered, Producer, ProducerConfig, ProducerRecord, no_partition};

@@ -182,14 +182,18 @@ impl Producer {
         }
         match (record.partition, &record.key) {
             (Some(partition), _) if (0..count).contains(&partition) => Ok(partition),
-            (Some(partition), _) => {
-                let what = format!("topic {topic} has {count} partitions (counted from 0), so partition {partition}");
-                Err(ClientError::refused(what, ErrorCode::UnknownTopicOrPartition, Some("does not exist")))
-            }
+            (Some(partition), _) => Err(no_partition(topic, partition, count)),
             (None, Some(key)) => Ok(by_key(key, count)),
             (None, None) => Ok(self.sticky.entry(topic.to_owned()).or_default().now(count)),
         }
     }
+}
+
+/// What is said of a partition that a topic does not have.
+pub fn no_partition(topic: &str, partition: i32, count: i32) -> ClientError {
+    let message = format!("its partitions are 0 to {}", count - 1);
+    let what = format!("partition {partition} of topic {topic}");
+    ClientError::refused(what, ErrorCode::UnknownTopicOrPartition, Some(&message))
 }
 
 fn record_size(record: &ProducerRecord) -> u64 {

@@ -6,6 +6,7 @@ if it says so; what does not run says why in librdkafka/skip.txt, what runs and 
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -22,7 +23,7 @@ from . import tools
 PACKAGE = "@confluentinc/kafka-javascript@1.10.1"
 FOLDER = tools.CACHE / "librdkafka"
 #: Most tests wait much and compute little.
-AT_ONCE = 6
+AT_ONCE = 5
 TEST_SECONDS = 200
 #: Those that take longest go first, so that nothing is left to wait for alone at the end.
 SLOW = ["0077", "0089", "0113", "0076", "0091", "0094", "0045", "0026", "0137", "0018", "0055", "0122", "0033"]
@@ -100,9 +101,13 @@ def run(address: str, scripts: pathlib.Path, only: list[str], out: typing.TextIO
     skip, known = reasons("skip.txt"), reasons("known.txt")
     chosen = only or [number for number in numbers() if number not in skip]
     chosen.sort(key=lambda number: SLOW.index(number) if number in SLOW else len(SLOW))
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        by_number = pool.map(lambda number: run_one(address, scripts, number), chosen)
-        results = [result for results in by_number for result in results]
+    results = run_all(address, scripts, chosen, AT_ONCE)
+    # Many measure time, and on two cores with neighbours time is not what it should be: those get one more try alone.
+    again = {number_of(result) for result in results if result.state == "failed" and result.name not in known}
+    if again:
+        results = [result for result in results if number_of(result) not in again]
+        alone = run_all(address, scripts, sorted(again), 1)
+        results += [dataclasses.replace(result, reason=f"second try, alone. {result.reason}") for result in alone]
     count = collections.Counter(result.state for result in results)
     write_table(results, skip, known, out)
     surprises = [result.name for result in results if result.state == "failed" and result.name not in known]
@@ -113,12 +118,26 @@ def run(address: str, scripts: pathlib.Path, only: list[str], out: typing.TextIO
     return count
 
 
+def run_all(address: str, scripts: pathlib.Path, chosen: list[str], at_once: int) -> list[Result]:
+    """Each in its own process, so many at once."""
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        by_number = pool.map(lambda number: run_one(address, scripts, number), chosen)
+        return [result for results in by_number for result in results]
+
+
+def number_of(result: Result) -> str:
+    return result.name[:4]
+
+
 def run_one(address: str, scripts: pathlib.Path, number: str) -> list[Result]:
     """One file of tests in a process of its own, in a folder of its own."""
     folder = tools.LOGS / "librdkafka" / number
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "test.conf").write_text(f"metadata.broker.list={address}\ntest.topic.random=true\n")
+    with contextlib.suppress(FileExistsError):
+        (folder.parent / "src").symlink_to(FOLDER / "src")  # 0053 looks for a schema there
+    conf = {"metadata.broker.list": address, "test.topic.random": "true", "test.timeout.multiplier": "3"}
+    (folder / "test.conf").write_text("".join(f"{name}={value}\n" for name, value in conf.items()))
     report = folder / "report.json"
     env = {
         **os.environ,
@@ -183,7 +202,7 @@ def last_words(log: pathlib.Path) -> str:
 
 def write_table(results: list[Result], skip: dict[str, str], known: dict[str, str], out: typing.TextIO) -> None:
     """Into the log, and as a page of its own."""
-    rows = [(r.name, r.state, f"{r.seconds:.1f}", known.get(r.name, r.reason) if r.state != "passed" else "") for r in results]
+    rows = [(r.name, r.state, f"{r.seconds:.1f}", known.get(r.name, r.reason)) for r in results]
     rows += [(number, "not run", "", reason) for number, reason in skip.items()]
     text = "| test | state | seconds | reason |\n| --- | --- | --- | --- |\n"
     text += "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in sorted(rows))

@@ -70,6 +70,36 @@ class JavaSuite(Suite):
         tools.run(out, "java", *flags, *classes, source, broker.address, timeout=SUITE_SECONDS)
 
 
+class GoSuite(Suite):
+    """franz-go: compat/franz."""
+
+    program = tools.CACHE / "franz"
+
+    def prepare(self, out: typing.TextIO) -> None:
+        tools.need_program(out, "go", "golang")
+        tools.run(out, "go", "build", "-o", self.program, ".", cwd=tools.COMPAT / "franz")
+
+    def run(self, broker: Broker, options: argparse.Namespace, out: typing.TextIO) -> None:
+        tools.run(out, self.program, broker.address, timeout=SUITE_SECONDS)
+
+
+class RustSuite(Suite):
+    """The crate rdkafka: compat/rdkafka, a workspace of its own."""
+
+    target = tools.CACHE / "rdkafka"
+
+    def prepare(self, out: typing.TextIO) -> None:
+        tools.need_program(out, "make", "make")
+        tools.need_program(out, "g++", "g++")
+        tools.need_library(out, "zlib.h", "zlib1g-dev")
+        manifest = tools.COMPAT / "rdkafka" / "Cargo.toml"
+        build = ["cargo", "build", "--locked", "--manifest-path", manifest]
+        tools.run(out, *build, timeout=1200, CARGO_TARGET_DIR=str(self.target))
+
+    def run(self, broker: Broker, options: argparse.Namespace, out: typing.TextIO) -> None:
+        tools.run(out, self.target / "debug" / "ailurus-compat-rdkafka", broker.address, timeout=SUITE_SECONDS)
+
+
 class LibrdkafkaSuite(Suite):
     """librdkafka's own tests."""
 
@@ -94,6 +124,8 @@ def _all() -> list[Suite]:
         PythonSuite("kafka-python", "kafka-python"),
         PythonSuite("aiokafka", "aiokafka"),
         NodeSuite("kafkajs", "kafkajs"),
+        GoSuite("franz-go", "franz-go"),
+        RustSuite("rdkafka", "the Rust crate rdkafka (librdkafka)"),
         JavaSuite("java", "the Java client 4.x, its Admin and its console producer and consumer"),
         LibrdkafkaSuite(
             "librdkafka",

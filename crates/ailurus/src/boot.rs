@@ -14,6 +14,7 @@ use ailurus_client::address;
 use ailurus_cluster::identity::IdentityError;
 use ailurus_cluster::node::{self, StartError};
 use ailurus_cluster::{Cluster, ClusterOptions};
+use ailurus_coordinator::Groups;
 use ailurus_kafka::{Endpoint, KafkaServer};
 use ailurus_rt as rt;
 use ailurus_settings::{BrokerConfig, Layer};
@@ -121,6 +122,7 @@ fn cannot_listen(addr: SocketAddr, error: &io::Error, flag: &str) -> Broken {
 /// A broker that serves.
 pub(crate) struct Broker {
     cluster: rt::Sharded<Cluster>,
+    groups: Groups,
     kafka: KafkaServer,
     admin: Option<Admin>,
     data_dir: PathBuf,
@@ -140,12 +142,13 @@ pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
     settings.set(Layer::Flags, "advertised.listeners", &told).map_err(Broken::settings)?;
     let options = ClusterOptions { settings: Arc::new(settings), storage: storage(config, &data_dir) };
     let cluster = node::start(options).await?;
-    let kafka = KafkaServer::start(cluster, listener, advertised.clone()).await;
+    let groups = Groups::start(cluster).await;
+    let kafka = KafkaServer::start(cluster, groups, listener, advertised.clone()).await;
     let admin = match &config.admin_listener {
         Some(addr) => Some(Admin::start(admin_addr(addr).await?, metrics::sources(cluster, kafka.shards()))?),
         None => None,
     };
-    Ok(Broker { cluster, kafka, admin, data_dir, advertised })
+    Ok(Broker { cluster, groups, kafka, admin, data_dir, advertised })
 }
 
 impl Broker {
@@ -156,6 +159,7 @@ impl Broker {
             rt::run_blocking(move || admin.stop()).await;
         }
         self.kafka.stop(GOODBYE).await;
+        self.groups.stop().await;
         node::stop(self.cluster).await;
     }
 

@@ -22,17 +22,6 @@ const NOT_SERVED: &[&str] = &[
     "AlterUserScramCredentials",
     "DescribeTransactions",
     "ListTransactions",
-    "FindCoordinator",
-    "JoinGroup",
-    "SyncGroup",
-    "Heartbeat",
-    "LeaveGroup",
-    "DescribeGroups",
-    "ListGroups",
-    "DeleteGroups",
-    "OffsetCommit",
-    "OffsetFetch",
-    "OffsetDelete",
 ];
 
 /// What is served, as the answer lists it.

@@ -1,6 +1,9 @@
 //! From a request to its answer: which handler takes it, and what is done with what no handler can take.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use ailurus_rt::{self as rt, Foreign, Instant, Permit};
 use ailurus_wire::{ApiKey, ErrorCode, Message, RequestHeader, Response, WireError, encode_response};
@@ -9,7 +12,8 @@ use bytes::Bytes;
 use crate::connection::Turn;
 use crate::server::KafkaShard;
 use crate::{
-    api_versions, configs, describe, fetch, list_offsets, metadata, produce, producer_id, reassign, topics,
+    api_versions, configs, describe, fetch, groups, list_offsets, metadata, offsets, produce, producer_id, reassign,
+    topics,
 };
 
 /// What becomes of a request.
@@ -72,9 +76,21 @@ impl Request {
     }
 }
 
+/// Drives `work` until it waits, by which it has its place in whatever order it must keep; then the request's turn ends,
+/// and the rest of `work` is waited for.
+pub(crate) async fn enqueued<F: Future>(request: &mut Request, work: F) -> F::Output {
+    let mut work = pin!(work);
+    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    request.end_turn();
+    match first {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => work.await,
+    }
+}
+
 /// Finds the handler and carries its answer out. Never fails: what cannot be understood closes the connection.
 pub(crate) async fn answer(mut request: Request) -> Answer {
-    let Some(api) = request.header.supported_api() else { return unsupported(&request) };
+    let Some(api) = served_api(&request.header) else { return unsupported(&request) };
     let (received, shard) = (request.received, request.shard.clone());
     let answer = handle(api, &mut request).await.unwrap_or_else(|error| {
         tracing::debug!(api = api.name(), version = request.version(), client = request.client_id(), %error, "a request is malformed");
@@ -82,6 +98,11 @@ pub(crate) async fn answer(mut request: Request) -> Answer {
     });
     shard.stats.count(api, rt::now() - received);
     answer
+}
+
+/// The API, if this version of it is served: the message table can decode some newer ones that nobody has promised.
+fn served_api(header: &RequestHeader) -> Option<ApiKey> {
+    header.supported_api().filter(|api| header.api_version <= *api.advertised().end())
 }
 
 /// KIP-511: a client that asks for our versions in a version that we do not know gets them in version 0, with an error.
@@ -137,6 +158,17 @@ async fn handle(api: ApiKey, request: &mut Request) -> Result<Answer, WireError>
         ApiKey::ElectLeaders => handle!(reassign::elect_leaders),
         ApiKey::AlterPartitionReassignments => handle!(reassign::alter_partition_reassignments),
         ApiKey::ListPartitionReassignments => handle!(reassign::list_partition_reassignments),
+        ApiKey::FindCoordinator => handle!(groups::find_coordinator),
+        ApiKey::JoinGroup => handle!(groups::join_group),
+        ApiKey::SyncGroup => handle!(groups::sync_group),
+        ApiKey::Heartbeat => handle!(groups::heartbeat),
+        ApiKey::LeaveGroup => handle!(groups::leave_group),
+        ApiKey::DescribeGroups => handle!(groups::describe_groups),
+        ApiKey::ListGroups => handle!(groups::list_groups),
+        ApiKey::DeleteGroups => handle!(groups::delete_groups),
+        ApiKey::OffsetCommit => handle!(offsets::offset_commit),
+        ApiKey::OffsetFetch => handle!(offsets::offset_fetch),
+        ApiKey::OffsetDelete => handle!(offsets::offset_delete),
         // The message table knows more than is served yet; what is not advertised is answered like what is not known.
         _ => {
             tracing::debug!(api = api.name(), error = ErrorCode::UnsupportedVersion.name(), "not served");

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ailurus_cluster::Cluster;
-use ailurus_cluster::state::{ClusterState, Topic};
+use ailurus_cluster::state::ClusterState;
 use ailurus_model::{Acks, PartitionId, ShardId, TopicId, TopicIdPartition};
 use ailurus_partition::append::Origin;
 use ailurus_partition::{AppendOutcome, Appended, Partition, Refusal};
@@ -114,7 +114,7 @@ fn accept(request: &Request, body: ProduceRequest, acks: Option<Acks>, response:
     let cluster = &request.shard.cluster;
     let mut items = Vec::new();
     for (topic, data) in body.topic_data.into_iter().enumerate() {
-        let found = topic_for(&cluster.state(), request, data.name.as_str(), data.topic_id);
+        let found = topic_for(&cluster.state(), request, &data.name);
         for (partition, data) in data.partition_data.into_iter().enumerate() {
             let accepted = match acks {
                 None => Err(Failure::of(ErrorCode::InvalidRequiredAcks)),
@@ -130,17 +130,13 @@ fn accept(request: &Request, body: ProduceRequest, acks: Option<Acks>, response:
 }
 
 /// The topic that is meant, as (id, number of partitions).
-fn topic_for(state: &ClusterState, request: &Request, name: &str, id: TopicId) -> Result<(TopicId, usize), ErrorCode> {
-    let (topic, unknown) = match request.version() {
-        ..=12 => (state.topic(name), ErrorCode::UnknownTopicOrPartition),
-        _ => (state.topic_by_id(id), ErrorCode::UnknownTopicId),
-    };
-    let writable = |topic: &Topic| !topic.is_internal() || request.client_id() == "__admin_client";
-    match topic {
-        Some(topic) if writable(topic) => Ok((topic.id, topic.partitions.len())),
-        Some(_) => Err(ErrorCode::InvalidTopicException),
-        None => Err(unknown),
+fn topic_for(state: &ClusterState, request: &Request, name: &str) -> Result<(TopicId, usize), ErrorCode> {
+    let topic = state.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    // Kafka's own tools may write to internal topics under this client id, and nobody else.
+    if topic.is_internal() && request.client_id() != "__admin_client" {
+        return Err(ErrorCode::InvalidTopicException);
     }
+    Ok((topic.id, topic.partitions.len()))
 }
 
 fn accept_batch(

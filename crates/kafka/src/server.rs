@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ailurus_base::HashMap;
 use ailurus_cluster::Cluster;
+use ailurus_coordinator::Groups;
 use ailurus_rt::{self as rt, Abort, Instant, Lane, Listener, Memory, Sharded};
 use ailurus_settings::BrokerConfig;
 
@@ -33,6 +34,7 @@ pub struct Endpoint {
 /// What the Kafka face of a shard has.
 pub struct KafkaShard {
     pub(crate) cluster: Rc<Cluster>,
+    pub(crate) groups: Groups,
     pub(crate) advertised: Arc<Endpoint>,
     pub(crate) sessions: RefCell<Sessions>,
     pub(crate) producer_ids: RefCell<Range<i64>>,
@@ -58,11 +60,12 @@ impl KafkaServer {
     /// Starts to serve on `listener`; called on shard 0.
     pub async fn start(
         cluster: Sharded<Cluster>,
+        groups: Groups,
         listener: Listener,
         advertised: Endpoint,
     ) -> KafkaServer {
         let advertised = Arc::new(advertised);
-        let make = move |_| KafkaShard::new(cluster.local(), advertised.clone());
+        let make = move |_| KafkaShard::new(cluster.local(), groups, advertised.clone());
         let shards = Sharded::start(make).await;
         shards.map(Lane::Kafka, move |shard: &Rc<KafkaShard>| shard.start(shards)).await;
         let (stop, local_addr) = (Abort::new(), listener.local_addr());
@@ -104,10 +107,11 @@ impl Drop for Registered {
 }
 
 impl KafkaShard {
-    fn new(cluster: Rc<Cluster>, advertised: Arc<Endpoint>) -> Self {
+    fn new(cluster: Rc<Cluster>, groups: Groups, advertised: Arc<Endpoint>) -> Self {
         let slots = cluster.settings().max_incremental_fetch_session_cache_slots as usize;
         KafkaShard {
             cluster,
+            groups,
             advertised,
             sessions: RefCell::new(Sessions::new(slots / usize::from(rt::shard_count()))),
             producer_ids: RefCell::new(0..0),

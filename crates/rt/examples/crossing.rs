@@ -16,7 +16,7 @@ fn main() -> Result<(), rt::Error> {
         println!("{}", rt::backend());
         let counter = Sharded::start(|_| Cell::new(0u64)).await;
         for outstanding in [1u64, 64, 256] {
-            let best = best_of_many(counter, outstanding, 20_000).await;
+            let best = best_of_many(counter, outstanding, 2_560).await;
             println!("{outstanding:>4} outstanding, both awake: {best:>8.0} ns per call");
         }
         let mut asleep = Duration::MAX;

@@ -22,16 +22,26 @@ use std::time::Duration;
 /// The driver of one shard.
 pub(crate) struct Driver {
     proactor: RefCell<Proactor>,
+    waker: Waker,
     /// Operations that the kernel may still be working on.
     flying: Rc<Cell<usize>>,
     /// Entries put into the submission queue since it was last handed to the kernel; an upper bound.
     queued: Cell<u32>,
+    polled_ns: Cell<u64>,
     pub(crate) report: BackendReport,
 }
 
 impl Driver {
     pub(crate) fn new(proactor: Proactor, report: BackendReport) -> Rc<Driver> {
-        Rc::new(Driver { proactor: RefCell::new(proactor), flying: Rc::default(), queued: Cell::new(0), report })
+        let waker = proactor.waker();
+        Rc::new(Driver {
+            waker,
+            proactor: RefCell::new(proactor),
+            flying: Rc::default(),
+            queued: Cell::new(0),
+            polled_ns: Cell::new(0),
+            report,
+        })
     }
 
     /// True if files go through the ring; false if they go to the thread pool and sockets must be non-blocking.
@@ -41,18 +51,32 @@ impl Driver {
 
     /// A waker that ends [`Driver::poll`], from any thread.
     pub(crate) fn waker(&self) -> Waker {
-        self.proactor.borrow().waker()
+        self.waker.clone()
     }
 
     /// Submits what was pushed, waits up to `timeout` (`None`: until something happens) and wakes whose operations are
     /// done.
     pub(crate) fn poll(&self, timeout: Option<Duration>) {
         self.queued.set(0);
+        if timeout == Some(Duration::ZERO) {
+            // compio would wait for one completion until a time that has passed, and the kernel gives the CPU away for
+            // that. A driver that has been woken does not wait at all; waking one that is awake is no system call.
+            self.waker.wake_by_ref();
+        }
         // Wakes happen inside, with the proactor borrowed: they only put tasks into queues.
         match self.proactor.borrow_mut().poll(timeout) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
             Err(error) => panic!("the I/O driver failed: {error}"),
+        }
+    }
+
+    /// For a shard that has other work: submits what was pushed, and looks for completions every [`POLL_PERIOD_NS`]. Each
+    /// look is a system call, as long as several calls to another shard.
+    pub(crate) fn poll_if_due(&self, now_ns: u64) {
+        if self.queued.get() > 0 || now_ns - self.polled_ns.get() >= POLL_PERIOD_NS {
+            self.polled_ns.set(now_ns);
+            self.poll(Some(Duration::ZERO));
         }
     }
 
@@ -64,7 +88,7 @@ impl Driver {
             self.queued.set(1);
             // "Notified" is answered if someone woke the driver meanwhile; it must not be lost before we sleep.
             if self.proactor.borrow_mut().flush() {
-                self.waker().wake();
+                self.waker.wake_by_ref();
             }
         }
     }
@@ -100,6 +124,8 @@ impl Driver {
     }
 }
 
+/// How long a completion may wait for a busy shard to look.
+const POLL_PERIOD_NS: u64 = 10_000;
 /// How long the end of a shard waits for the kernel.
 const LANDING_MAX: Duration = Duration::from_secs(10);
 

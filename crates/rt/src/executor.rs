@@ -6,8 +6,9 @@
 //!        -> more to do? look at the driver : look at the rings for a while, then sleep in the driver
 //! ```
 //!
-//! What always holds: the driver is looked at at least once per turn, and a turn is at most the quota plus one task
-//! longer; a shard that sleeps is woken by whatever comes: I/O, a timer, a bell.
+//! What always holds: what was submitted reaches the kernel within a turn, and completions are looked for at least
+//! every 10 us between two turns; a turn is at most the quota plus one task long; a shard that sleeps is woken by
+//! whatever comes: I/O, a timer, a bell.
 
 use crate::backend::climb;
 use crate::config::{Config, Error, Spin};
@@ -40,8 +41,8 @@ const BACKGROUND_NS: u64 = 50_000;
 const BELL_DELAY_NS: u64 = 20_000;
 /// Jobs of outsiders per turn.
 const OUTSIDE_PER_TURN: usize = 16;
-/// While it spins, a shard looks at the driver once in this many looks at the rings.
-const LOOKS_PER_POLL: u32 = 64;
+/// While it spins, a shard looks at the clock once in this many looks at the rings.
+const LOOKS_PER_CLOCK: u32 = 32;
 /// A shard that slept this long in one go gives its spare buffers back.
 const TRIM_AFTER: Duration = Duration::from_secs(5);
 
@@ -248,7 +249,7 @@ impl<'a> Loop<'a> {
             self.run_tasks();
             shard.crossing.flush(shard);
             if self.has_work() {
-                self.driver.poll(Some(Duration::ZERO));
+                self.driver.poll_if_due(shard.now_ns());
             } else {
                 self.idle();
             }
@@ -318,21 +319,21 @@ impl<'a> Loop<'a> {
     fn spin(&self, begun: u64) -> bool {
         let due = self.shard.timers.borrow().next_ns().unwrap_or(u64::MAX);
         let upto = due.min(begun + self.spin_ns);
-        loop {
-            for _ in 0..LOOKS_PER_POLL {
+        let mut now = begun;
+        while now < upto {
+            self.driver.poll_if_due(now);
+            if self.shard.queues.borrow().ready() > 0 {
+                return true;
+            }
+            for _ in 0..LOOKS_PER_CLOCK {
                 if self.has_news() {
                     return true;
                 }
                 std::hint::spin_loop();
             }
-            self.driver.poll(Some(Duration::ZERO));
-            if self.shard.queues.borrow().ready() > 0 {
-                return true;
-            }
-            if self.shard.now_ns() >= upto {
-                return false;
-            }
+            now = self.shard.now_ns();
         }
+        false
     }
 
     /// Sleeps in the driver. False if there was no need to.

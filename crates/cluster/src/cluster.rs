@@ -250,11 +250,7 @@ impl Cluster {
     }
 
     /// The state's part of [`Cluster::apply`]; answers the partitions that are no longer wished for.
-    pub(crate) fn apply_quietly(
-        &self,
-        delta: &Delta,
-        placed: &[(TopicIdPartition, ShardId)],
-    ) -> Vec<TopicIdPartition> {
+    pub(crate) fn apply_quietly(&self, delta: &Delta, placed: &[(TopicIdPartition, ShardId)]) -> Vec<TopicIdPartition> {
         let gone = deleted_partitions(&self.state.borrow(), delta);
         self.state.borrow_mut().apply(delta);
         let mut placement = self.placement.borrow_mut();

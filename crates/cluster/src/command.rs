@@ -177,7 +177,9 @@ pub fn alter_configs(
         ConfigResource::Topic(name) => {
             let topic = state.topic(&name).ok_or(ConfigRefusal::UnknownTopic)?;
             let altered = match &change.how {
-                HowToAlter::Incremental(changes) => ailurus_settings::alter_topic(&topic.overrides(), changes, settings),
+                HowToAlter::Incremental(changes) => {
+                    ailurus_settings::alter_topic(&topic.overrides(), changes, settings)
+                }
                 HowToAlter::Replace(pairs) => ailurus_settings::replace_topic(pairs, settings),
             };
             let altered = altered.map_err(ConfigRefusal::Refused)?;

@@ -44,7 +44,6 @@ pub enum ReplayError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unavailable;
 
-
 struct Enqueued {
     appended: Appended,
     delta: Arc<Delta>,
@@ -109,11 +108,7 @@ impl Controller {
     ///
     /// # Errors
     /// [`Unavailable`], and the command may or may not have been carried out.
-    pub async fn submit(
-        &self,
-        command: Command,
-        settings: &BrokerSettings,
-    ) -> Result<Reply, Unavailable> {
+    pub async fn submit(&self, command: Command, settings: &BrokerSettings) -> Result<Reply, Unavailable> {
         let (reply, published) = self.enqueue(command, settings)?;
         match published {
             Some(published) => published.await.map(|()| reply).map_err(|_| Unavailable),

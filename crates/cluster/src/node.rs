@@ -106,10 +106,7 @@ fn place_all(
 
 impl Cluster {
     /// Opens this shard's storage and tells which logs it found.
-    async fn open_storage(
-        &self,
-        handle: Sharded<Cluster>,
-    ) -> Result<Vec<(GroupId, TopicIdPartition)>, StorageError> {
+    async fn open_storage(&self, handle: Sharded<Cluster>) -> Result<Vec<(GroupId, TopicIdPartition)>, StorageError> {
         assert!(self.handle.set(handle).is_ok(), "a shard is opened once");
         let (storage, logs) = Storage::open(self.options.storage.clone(), self.shard).await?;
         assert!(self.storage.set(storage).is_ok(), "a shard is opened once");

@@ -124,7 +124,8 @@ pub fn create_partitions(
     let existing = topic.partitions.len();
     let wanted = usize::try_from(count).unwrap_or(0);
     if wanted <= existing {
-        let text = format!("the topic has {existing} partitions already, which is not fewer than the {count} asked for");
+        let text =
+            format!("the topic has {existing} partitions already, which is not fewer than the {count} asked for");
         return Err(TopicRefusal::InvalidPartitions(text));
     }
     let added = wanted - existing;
@@ -197,7 +198,8 @@ fn bound_partitions(count: usize) -> Result<(), TopicRefusal> {
 
 fn assigned_replicas(state: &ClusterState, topic: &NewTopic) -> Result<Vec<Vec<i32>>, TopicRefusal> {
     if topic.partitions.is_some() || topic.replication_factor.is_some() {
-        let text = "replicas are assigned by hand: partition count and replication factor must be left open".to_string();
+        let text =
+            "replicas are assigned by hand: partition count and replication factor must be left open".to_string();
         return Err(TopicRefusal::InvalidRequest(text));
     }
     bound_partitions(topic.assignments.len())?;

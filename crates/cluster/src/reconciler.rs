@@ -37,7 +37,8 @@ impl Cluster {
             return;
         }
         for partition in partitions {
-            let wished = self.shard_of(partition) == Some(self.shard) && self.state.borrow().partition(partition).is_some();
+            let wished =
+                self.shard_of(partition) == Some(self.shard) && self.state.borrow().partition(partition).is_some();
             let mut local = self.local.borrow_mut();
             match (wished, local.get(&partition)) {
                 (true, None) => {
@@ -66,7 +67,8 @@ impl Cluster {
             self.refresh_settings();
         }
         let concerns = |topic: &Topic| {
-            let names = |change: &Change| matches!(change, Change::TopicConfigSet { topic: id, .. } if *id == topic.id.0);
+            let names =
+                |change: &Change| matches!(change, Change::TopicConfigSet { topic: id, .. } if *id == topic.id.0);
             broker || delta.changes.iter().any(names)
         };
         let state = self.state.borrow();
@@ -128,8 +130,7 @@ impl Cluster {
 
 async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
     let mut retry_after = RETRY_AFTER;
-    loop {
-        let Some((wish, topic)) = wish(&cluster, partition) else { break };
+    while let Some((wish, topic)) = wish(&cluster, partition) {
         match try_open(&cluster, partition, &wish, &topic).await {
             Ok(open) => {
                 let term = open.leader_epoch();

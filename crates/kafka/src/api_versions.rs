@@ -75,6 +75,10 @@ mod tests {
     fn what_is_not_served_is_not_advertised() {
         let served = served();
         assert!(served.iter().any(|api| api.api_key == ApiKey::Produce.code() && api.min_version == 0));
-        assert!(!served.iter().any(|api| ApiKey::from_code(api.api_key).is_some_and(|api| NOT_SERVED.contains(&api.name()))));
+        assert!(
+            !served
+                .iter()
+                .any(|api| ApiKey::from_code(api.api_key).is_some_and(|api| NOT_SERVED.contains(&api.name())))
+        );
     }
 }

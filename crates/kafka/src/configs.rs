@@ -11,9 +11,7 @@ use ailurus_wire::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
-use ailurus_wire::incremental_alter_configs::{
-    self, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-};
+use ailurus_wire::incremental_alter_configs::{self, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use ailurus_wire::{ErrorCode, Str};
 
 use crate::dispatch::Request;
@@ -129,7 +127,9 @@ async fn alter(cluster: &Cluster, wanted: &[Wanted], validate_only: bool) -> Vec
     let mut changes = Vec::new();
     for (place, each) in wanted.iter().enumerate() {
         let refused = match &each.change {
-            _ if twice(place, wanted) => Some((ErrorCode::InvalidRequest, "the resource is named more than once".into())),
+            _ if twice(place, wanted) => {
+                Some((ErrorCode::InvalidRequest, "the resource is named more than once".into()))
+            }
             Err(refusal) => Some(refusal.clone()),
             Ok(change) => {
                 changes.push((place, change.clone()));
@@ -174,7 +174,9 @@ fn told(result: Result<(), Refusal>) -> (ErrorCode, Option<Str>) {
 pub(crate) async fn alter_configs(request: &mut Request, body: AlterConfigsRequest) -> AlterConfigsResponse {
     let cluster = request.shard.cluster.clone();
     let wanted = |resource: alter_configs::AlterConfigsResource| {
-        let pair = |config: alter_configs::AlterableConfig| (config.name.to_string(), config.value.map(|value| value.to_string()));
+        let pair = |config: alter_configs::AlterableConfig| {
+            (config.name.to_string(), config.value.map(|value| value.to_string()))
+        };
         let how = HowToAlter::Replace(resource.configs.into_iter().map(pair).collect());
         Wanted::new(&cluster, resource.resource_type, resource.resource_name, Ok(how))
     };
@@ -220,9 +222,5 @@ pub(crate) async fn incremental_alter_configs(
 fn alteration(config: incremental_alter_configs::AlterableConfig) -> Result<Alteration, Refusal> {
     let operation = Operation::from_code(config.config_operation)
         .map_err(|error| (ErrorCode::from_code(error.code()), error.to_string()))?;
-    Ok(Alteration {
-        name: config.name.to_string(),
-        operation,
-        value: config.value.map(|value| value.to_string()),
-    })
+    Ok(Alteration { name: config.name.to_string(), operation, value: config.value.map(|value| value.to_string()) })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ailurus_cluster::command::Command;
 use ailurus_cluster::{Cluster, OFFSETS_TOPIC};
 use ailurus_coordinator::{
-    DescribedGroup, DescribedMember, GroupError, HeartbeatRequest, JoinRequest, LeaveRequest, LeavingMember, ListFilter,
-    Protocol, SyncRequest,
+    DescribedGroup, DescribedMember, GroupError, HeartbeatRequest, JoinRequest, LeaveRequest, LeavingMember,
+    ListFilter, Protocol, SyncRequest,
 };
 use ailurus_wire::{ErrorCode, Str};
 use ailurus_wire::{
@@ -186,7 +186,10 @@ pub(crate) async fn sync_group(
     }
 }
 
-pub(crate) async fn heartbeat(request: &mut Request, body: heartbeat::HeartbeatRequest) -> heartbeat::HeartbeatResponse {
+pub(crate) async fn heartbeat(
+    request: &mut Request,
+    body: heartbeat::HeartbeatRequest,
+) -> heartbeat::HeartbeatResponse {
     let beat = HeartbeatRequest {
         group_id: text(&body.group_id),
         generation: body.generation_id,

@@ -38,9 +38,11 @@ pub(crate) async fn list_offsets(request: &mut Request, body: ListOffsetsRequest
         let mut partitions = Vec::new();
         for (place, wanted) in topic.partitions.iter().enumerate() {
             let index = wanted.partition_index;
-            let twice = topic.partitions.iter().enumerate().any(|(other, partition)| {
-                other != place && partition.partition_index == index
-            });
+            let twice = topic
+                .partitions
+                .iter()
+                .enumerate()
+                .any(|(other, partition)| other != place && partition.partition_index == index);
             let found = match twice {
                 true => Err(ErrorCode::InvalidRequest),
                 false => locate(&cluster, &topic.name, wanted, version).await,

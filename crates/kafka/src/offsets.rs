@@ -78,10 +78,8 @@ pub(crate) async fn offset_commit(
         true => Vec::new(),
         false => enqueued(request, groups.commit(commit)).await,
     };
-    let partition = |(partition_index, error_code)| offset_commit::OffsetCommitResponsePartition {
-        partition_index,
-        error_code,
-    };
+    let partition =
+        |(partition_index, error_code)| offset_commit::OffsetCommitResponsePartition { partition_index, error_code };
     let topic = |(name, partitions): (Str, Vec<_>)| offset_commit::OffsetCommitResponseTopic {
         name,
         partitions: partitions.into_iter().map(partition).collect(),
@@ -194,10 +192,8 @@ pub(crate) async fn offset_delete(
         Ok(results) => (ErrorCode::None, answers.filled(results)),
         Err(error) => (code(Some(error)), answers.all(error)),
     };
-    let partition = |(partition_index, error_code)| offset_delete::OffsetDeleteResponsePartition {
-        partition_index,
-        error_code,
-    };
+    let partition =
+        |(partition_index, error_code)| offset_delete::OffsetDeleteResponsePartition { partition_index, error_code };
     let topic = |(name, partitions): (Str, Vec<_>)| offset_delete::OffsetDeleteResponseTopic {
         name,
         partitions: partitions.into_iter().map(partition).collect(),

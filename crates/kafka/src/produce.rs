@@ -16,8 +16,8 @@ use ailurus_replica::Settlement;
 use ailurus_rt::{self as rt, Lane};
 use ailurus_wire::ErrorCode;
 use ailurus_wire::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
-    ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceResponse,
 };
 use bytes::Bytes;
 
@@ -246,16 +246,16 @@ fn refusal_failure(refusal: Refusal) -> Failure {
         },
         Refusal::InvalidTimestamp { timestamp } => Failure::because(
             ErrorCode::InvalidTimestamp,
-            format!("timestamp {timestamp} is outside message.timestamp.before.max.ms and message.timestamp.after.max.ms"),
+            format!(
+                "timestamp {timestamp} is outside message.timestamp.before.max.ms and message.timestamp.after.max.ms"
+            ),
         ),
-        Refusal::OutOfOrderSequence { expected, got } => Failure::because(
-            ErrorCode::OutOfOrderSequenceNumber,
-            format!("sequence {expected} comes next, not {got}"),
-        ),
-        Refusal::ProducerFenced { current } => Failure::because(
-            ErrorCode::InvalidProducerEpoch,
-            format!("the producer's epoch is {current} now"),
-        ),
+        Refusal::OutOfOrderSequence { expected, got } => {
+            Failure::because(ErrorCode::OutOfOrderSequenceNumber, format!("sequence {expected} comes next, not {got}"))
+        }
+        Refusal::ProducerFenced { current } => {
+            Failure::because(ErrorCode::InvalidProducerEpoch, format!("the producer's epoch is {current} now"))
+        }
         Refusal::NotLeader => Failure::of(ErrorCode::NotLeaderOrFollower),
         Refusal::DiskFull => Failure::because(
             ErrorCode::KafkaStorageError,

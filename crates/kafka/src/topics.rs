@@ -18,9 +18,7 @@ use ailurus_wire::create_topics::{
 use ailurus_wire::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
-use ailurus_wire::delete_topics::{
-    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
-};
+use ailurus_wire::delete_topics::{DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
 use ailurus_wire::{ErrorCode, Str, TopicId};
 
 use crate::dispatch::Request;
@@ -140,7 +138,9 @@ fn created_topic(cluster: &Cluster, name: &Str, wanted: &NewTopic, id: TopicId) 
     let settings = cluster.settings();
     let state = cluster.state();
     let counts = match state.topic(name) {
-        Some(topic) => (topic.partitions.len() as i32, topic.partitions.first().map_or(0, |first| first.replicas.len())),
+        Some(topic) => {
+            (topic.partitions.len() as i32, topic.partitions.first().map_or(0, |first| first.replicas.len()))
+        }
         None if wanted.assignments.is_empty() => (
             wanted.partitions.unwrap_or(settings.num_partitions),
             wanted.replication_factor.map_or(settings.default_replication_factor, i32::from) as usize,
@@ -228,8 +228,7 @@ pub(crate) async fn create_partitions(
     let deadline = deadline(request, body.timeout_ms);
     let twice = duplicates(body.topics.iter().map(|topic| &topic.name));
     let mut response = CreatePartitionsResponse::default();
-    let (refused, wanted): (Vec<_>, Vec<_>) =
-        body.topics.into_iter().partition(|topic| twice.contains(&topic.name));
+    let (refused, wanted): (Vec<_>, Vec<_>) = body.topics.into_iter().partition(|topic| twice.contains(&topic.name));
     for name in twice.iter().filter(|name| refused.iter().any(|topic| topic.name == **name)) {
         let refusal = TopicRefusal::InvalidRequest("the topic is named more than once".into());
         response.results.push(partitions_result(name, Err(refusal)));

@@ -299,10 +299,7 @@ mod tests {
 
     #[test]
     fn a_new_epoch_starts_at_zero_and_fences_the_old() {
-        assert_eq!(
-            story(&[(0, 0, 0), (1, 3, 3), (1, 0, 0), (0, 1, 1)]),
-            ["at 0", "wants 0", "at 1", "fenced by 1"]
-        );
+        assert_eq!(story(&[(0, 0, 0), (1, 3, 3), (1, 0, 0), (0, 1, 1)]), ["at 0", "wants 0", "at 1", "fenced by 1"]);
     }
 
     #[test]

@@ -190,7 +190,8 @@ impl OwnerCall {
 
     fn end_wait(&self) {
         let key = self.key;
-        let _nothing_to_wait_for = self.shard.sharded().on(self.owner, Lane::Kafka, move |owner: &Rc<KafkaShard>| owner.end_wait(key));
+        let _nothing_to_wait_for =
+            self.shard.sharded().on(self.owner, Lane::Kafka, move |owner: &Rc<KafkaShard>| owner.end_wait(key));
     }
 
     async fn answer(&mut self) -> OwnerRead {

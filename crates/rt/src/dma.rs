@@ -25,6 +25,8 @@ pub const PAGE: usize = 4096;
 const CLASSES: usize = 9;
 /// Blocks above this are not kept.
 const KEPT_MAX: usize = PAGE << (CLASSES - 1);
+/// Blocks of this size and above are mapped one by one.
+const MAPPED_MIN: usize = 64 << 10;
 
 /// A run of whole pages, zero at first. Freed when dropped, wherever that is.
 pub(crate) struct Block {
@@ -41,7 +43,7 @@ unsafe impl Sync for Block {}
 
 impl Block {
     fn new(capacity: usize) -> Block {
-        if capacity > KEPT_MAX {
+        if capacity >= MAPPED_MIN {
             return Block::map(capacity);
         }
         let layout = Block::layout(capacity);
@@ -55,7 +57,7 @@ impl Block {
     }
 
     /// Large blocks are mapped: the system zeroes their pages when they are touched, so that a frame which declares much
-    /// and sends little costs little.
+    /// and sends little costs little; and what is freed is free, not a hole in somebody's heap.
     fn map(capacity: usize) -> Block {
         // SAFETY: a new private mapping at an address of the kernel's choice; it overlaps nothing.
         #[allow(unsafe_code, reason = "see SAFETY")]
@@ -80,11 +82,11 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: made in `new`, by `map` above `KEPT_MAX` and else with this very layout; freed once; nobody else has
+        // SAFETY: made in `new`, by `map` from `MAPPED_MIN` on and else with this very layout; freed once; nobody else has
         // the address.
         #[allow(unsafe_code, reason = "see SAFETY")]
         unsafe {
-            if self.capacity > KEPT_MAX {
+            if self.capacity >= MAPPED_MIN {
                 // Unmapping one's own whole mapping does not fail.
                 _ = rustix::mm::munmap(self.start.as_ptr().cast(), self.capacity);
             } else {
@@ -96,18 +98,28 @@ impl Drop for Block {
 
 /// The blocks that a shard keeps for its next buffers.
 pub(crate) struct Slab {
-    kept: RefCell<[Vec<Block>; CLASSES]>,
+    classes: RefCell<[Class; CLASSES]>,
     kept_bytes: Cell<u64>,
     budget: u64,
 }
 
+#[derive(Default)]
+struct Class {
+    kept: Vec<Block>,
+    /// The fewest that were kept at any time since the last trim: nobody needed these.
+    spare: usize,
+}
+
 impl Slab {
     pub(crate) fn new(budget: u64) -> Self {
-        Slab { kept: RefCell::default(), kept_bytes: Cell::new(0), budget }
+        Slab { classes: RefCell::default(), kept_bytes: Cell::new(0), budget }
     }
 
     fn take(&self, capacity: usize) -> Option<Block> {
-        let block = self.kept.borrow_mut().get_mut(class(capacity)?)?.pop()?;
+        let mut classes = self.classes.borrow_mut();
+        let class = &mut classes[class(capacity)?];
+        let block = class.kept.pop()?;
+        class.spare = class.spare.min(class.kept.len());
         self.kept_bytes.set(self.kept_bytes.get() - block.capacity as u64);
         Some(block)
     }
@@ -118,15 +130,19 @@ impl Slab {
         let bytes = self.kept_bytes.get() + block.capacity as u64;
         if bytes <= self.budget {
             self.kept_bytes.set(bytes);
-            self.kept.borrow_mut()[class].push(block);
+            self.classes.borrow_mut()[class].kept.push(block);
         }
     }
 
-    /// Frees all that is kept: the shard has nothing to do.
+    /// Frees the blocks that nobody has needed since the last trim.
     pub(crate) fn trim(&self) {
-        self.kept_bytes.set(0);
-        let kept = std::mem::take(&mut *self.kept.borrow_mut());
-        drop(kept);
+        for class in self.classes.borrow_mut().iter_mut() {
+            // The oldest are at the bottom and the coldest.
+            for block in class.kept.drain(..class.spare) {
+                self.kept_bytes.set(self.kept_bytes.get() - block.capacity as u64);
+            }
+            class.spare = class.kept.len();
+        }
     }
 
     /// Bytes kept.
@@ -326,7 +342,14 @@ mod tests {
         assert_eq!(slab.kept_bytes(), 3 * PAGE as u64);
         assert!(slab.take(PAGE).is_some());
         assert!(slab.take(2 * PAGE).is_none());
+        slab.put(Block::new(PAGE));
         slab.trim();
-        assert!(slab.take(PAGE).is_none());
+        assert_eq!(slab.kept_bytes(), 3 * PAGE as u64, "there was a moment when none was spare");
+        let used = slab.take(PAGE).expect("kept");
+        slab.put(used);
+        slab.trim();
+        assert_eq!(slab.kept_bytes(), PAGE as u64, "two were never needed");
+        slab.trim();
+        assert_eq!(slab.kept_bytes(), 0);
     }
 }

@@ -43,8 +43,8 @@ const BELL_DELAY_NS: u64 = 20_000;
 const OUTSIDE_PER_TURN: usize = 16;
 /// While it spins, a shard looks at the clock once in this many looks at the rings.
 const LOOKS_PER_CLOCK: u32 = 32;
-/// A shard that slept this long in one go gives its spare buffers back.
-const TRIM_AFTER: Duration = Duration::from_secs(5);
+/// Buffers that nobody needed for this long go back to the system.
+const TRIM_PERIOD_NS: u64 = 5_000_000_000;
 
 /// Starts the shards, runs `main` on shard 0, and when it returns stops all shards in order: tasks are dropped, then
 /// services, then what is on the rings goes home; what the kernel or [`crate::run_blocking`] still does is waited for.
@@ -230,12 +230,12 @@ struct Loop<'a> {
     driver: &'a Rc<Driver>,
     /// How long to look at the rings before sleeping: what has been worth it lately.
     spin_ns: u64,
-    slept: Duration,
+    trimmed_ns: u64,
 }
 
 impl<'a> Loop<'a> {
     fn new(shard: &'a Rc<Shard>, driver: &'a Rc<Driver>) -> Self {
-        Loop { shard, driver, spin_ns: shard.hub.spin_max_ns, slept: Duration::ZERO }
+        Loop { shard, driver, spin_ns: shard.hub.spin_max_ns, trimmed_ns: shard.now_ns() }
     }
 
     fn run(&mut self) {
@@ -312,7 +312,7 @@ impl<'a> Loop<'a> {
             // Looking would have been quicker than sleeping.
             self.spin_ns = self.shard.hub.spin_max_ns;
         }
-        self.trim(Duration::from_nanos(awake - parked));
+        self.trim(awake);
     }
 
     /// True if something came.
@@ -345,18 +345,24 @@ impl<'a> Loop<'a> {
         let needed = !self.has_news();
         if needed {
             self.shard.stats.parks.add(1);
-            let due = self.shard.timers.borrow().next_ns();
-            let wait = due.map(|due| Duration::from_nanos(due.saturating_sub(self.shard.now_ns())));
-            self.driver.poll(wait);
+            self.driver.poll(self.sleep_max());
         }
         parked.store(false, Ordering::Relaxed);
         needed
     }
 
-    /// After long enough without work, spare buffers go back to the system.
-    fn trim(&mut self, slept: Duration) {
-        self.slept = if slept >= TRIM_AFTER { slept } else { Duration::ZERO };
-        if self.slept >= TRIM_AFTER {
+    /// Until the next timer, or the next trim as long as there is something to trim.
+    fn sleep_max(&self) -> Option<Duration> {
+        let due = self.shard.timers.borrow().next_ns();
+        let trim = (self.shard.slab.kept_bytes() > 0).then_some(self.trimmed_ns + TRIM_PERIOD_NS);
+        let next = due.into_iter().chain(trim).min()?;
+        Some(Duration::from_nanos(next.saturating_sub(self.shard.now_ns())))
+    }
+
+    /// Now and then, spare buffers go back to the system. Only a shard that sleeps has time for that.
+    fn trim(&mut self, now: u64) {
+        if now - self.trimmed_ns >= TRIM_PERIOD_NS {
+            self.trimmed_ns = now;
             self.shard.slab.trim();
         }
     }

@@ -291,17 +291,15 @@ fn a_stall_is_counted_and_background_yields() {
         });
         let hog = rt::spawn(Group::Compaction, async move {
             let begun = rt::now();
-            let mut yields = 0;
-            while begun.elapsed() < Duration::from_millis(20) {
-                if rt::need_preempt() {
-                    yields += 1;
-                    rt::yield_now().await;
+            for slice in 0..10 {
+                while !rt::need_preempt() {
+                    assert!(begun.elapsed() < Duration::from_secs(20), "slice {slice} does not end");
                 }
+                rt::yield_now().await;
             }
-            yields
         });
-        assert!(hog.await > 2, "slices end");
-        assert!(others.get() > 10, "others ran {} times", others.get());
+        hog.await;
+        assert!(others.get() >= 10, "others ran {} times in 10 slices", others.get());
         drop(other);
     })
     .expect("the machine runs");

@@ -8,10 +8,14 @@ use crate::core::Core;
 use crate::storage::Storage;
 
 /// Refuses clients' appends while free space is below `storage.min.free.bytes`, and takes them again by itself.
+///
+/// What was accepted and still has to find its place in a segment, and the journal's next file, count as used. Looks again
+/// whenever files turn over, because a fast disk fills faster than any interval.
 pub(crate) async fn watch_space(core: Rc<Core>) {
     loop {
+        let bell = core.journal.turned().notified();
         let short = match rt::fs::free_space(&core.config.dir).await {
-            Ok(free) => free < core.config.min_free_bytes,
+            Ok(free) => free < core.config.min_free_bytes + core.tail_bytes() + core.journal.unprepared_bytes(),
             Err(error) => {
                 tracing::warn!(%error, "free space could not be learnt");
                 false
@@ -26,7 +30,7 @@ pub(crate) async fn watch_space(core: Rc<Core>) {
             );
             core.ring();
         }
-        rt::sleep_coarse(core.config.housekeeping_interval).await;
+        let _ = rt::timeout(core.config.housekeeping_interval, bell).await;
     }
 }
 

@@ -368,6 +368,62 @@ fn a_full_disk_refuses_clients_and_resumes_by_itself() {
 }
 
 #[test]
+fn a_disk_without_a_reserve_stops_and_goes_on_when_there_is_space() {
+    sim(16, DiskFaults { space: Some(500 << 10), ..DiskFaults::default() })
+        .run(|| async {
+            let (_dir, storage, _) = open().await;
+            let log = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+            let ballast = storage.create_log(id(2), LogConfig::keeping()).await.expect("it is created");
+            for _ in 0..100 {
+                storage.until_room().await;
+                let last = append(&ballast, 1000);
+                commit(&ballast, last).await;
+            }
+            let mut taken = 0;
+            let refused = loop {
+                match log.append(TERM, batch(log.end_offset(), 1000)) {
+                    Ok(last) => commit(&log, last).await,
+                    Err(error) => break error,
+                }
+                taken += 1;
+                assert!(taken < 2000, "the disk never fills");
+            };
+            assert!(matches!(refused, StorageError::Full), "{refused}");
+            // Nobody is asked: what counts is that what was taken is there, and that a deletion sets all going again.
+            assert_eq!(offsets(&log).await, (0..taken).collect::<Vec<_>>());
+            storage.remove_log(GroupId(2)).await.expect("deleting makes room");
+            until(|| storage.stats().disk_full == 0).await;
+            let last = append(&log, 1000);
+            commit(&log, last).await;
+            until(|| storage.stats().tail_bytes == 0).await;
+        })
+        .finished();
+}
+
+#[test]
+fn a_batch_larger_than_a_journal_file_is_taken() {
+    let mut sim = sim(17, DiskFaults::default());
+    sim.run(|| async {
+        let (_dir, storage, _) = open().await;
+        let log = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+        for len in [10, 100_000, 10, 300_000, 10] {
+            let last = append(&log, len);
+            commit(&log, last).await;
+        }
+    })
+    .finished();
+    sim.crash();
+    sim.run(|| async {
+        let (_dir, storage, logs) = open().await;
+        assert_eq!(offsets(&logs[0]).await, (0..5).collect::<Vec<_>>());
+        logs[0].committed(logs[0].frontiers().durable);
+        until(|| storage.stats().tail_bytes == 0).await;
+        assert_eq!(offsets(&logs[0]).await, (0..5).collect::<Vec<_>>());
+    })
+    .finished();
+}
+
+#[test]
 fn a_log_whose_segment_fails_is_offline_alone_and_comes_back() {
     let mut sim = sim(10, DiskFaults::default());
     sim.run(|| async {

@@ -127,6 +127,12 @@ impl Journal {
         JournalStats { file_bytes: ring.bytes(), live_files: ring.live.len() as u64, ..self.stats.get() }
     }
 
+    /// Bytes of the file that it needs next and does not have yet.
+    pub(crate) fn unprepared_bytes(&self) -> u64 {
+        let ring = self.ring.borrow();
+        if ring.spares.is_empty() { self.next_file_bytes(&ring) } else { 0 }
+    }
+
     /// True while the disk has no room for a file that the journal needs.
     pub(crate) fn out_of_space(&self) -> bool {
         self.out_of_space.get()
@@ -204,8 +210,10 @@ impl Journal {
                         self.turned.notify_all();
                     }
                     Err(error) => {
-                        self.out_of_space.set(is_full(&error));
-                        tracing::warn!(%error, "no spare journal file could be prepared");
+                        if !self.out_of_space.replace(is_full(&error)) {
+                            tracing::warn!(%error, "no spare journal file could be prepared");
+                            self.turned.notify_all();
+                        }
                         rt::sleep(SPACE_RETRY).await;
                     }
                 }
@@ -278,7 +286,10 @@ impl Journal {
         let spare = self.ring.borrow_mut().take_spare(needed);
         let next = match spare {
             Some(spare) => spare,
-            None => self.create_at_last(needed.max(self.config.journal_file_bytes)).await,
+            None => {
+                let usual = self.next_file_bytes(&self.ring.borrow());
+                self.create_at_last(needed.max(usual)).await
+            }
         };
         let generation = self.ring.borrow().next_generation;
         let mut block = DmaBuf::new(BLOCK);

@@ -88,7 +88,8 @@ impl Slice {
             && request.instance_id.as_deref().is_none_or(id_room)
             && string_fits(&request.client_host)
             && string_fits(&request.protocol_type)
-            && request.protocols.iter().all(|protocol| string_fits(&protocol.name));
+            && request.protocols.iter().all(|protocol| string_fits(&protocol.name))
+            && request.protocols.iter().map(|protocol| protocol.metadata.len()).sum::<usize>() <= METADATA_BYTES_MAX;
         if fits { Ok(()) } else { Err(GroupError::InvalidRequest) }
     }
 
@@ -149,7 +150,10 @@ impl Slice {
             return topics.map(|(topic, all)| (topic, all.into_iter().map(refuse).collect())).collect();
         }
         let group_id = request.group_id.clone();
-        self.with_group(now, &group_id, effects, |group, cx| group.commit(cx, request))
+        let answer = self.with_group(now, &group_id, effects, |group, cx| group.commit(cx, request));
+        // Nothing may have been stored; what has been brings the group back when it is replayed.
+        self.forget_if_empty(&group_id);
+        answer
     }
 
     /// OffsetFetch. An unknown group has no offsets, which is no error save for a member of the new protocol.
@@ -245,7 +249,7 @@ impl Slice {
         self.groups.keys().cloned().collect()
     }
 
-    /// True if the group has members or is about to.
+    /// The state of a group; Dead if there is none.
     pub fn state(&self, group_id: &str) -> GroupState {
         self.groups.get(group_id).map_or(GroupState::Dead, |slot| slot.group.state())
     }
@@ -348,12 +352,20 @@ impl Slice {
             slot.armed = wanted;
             self.timers.extend(wanted.map(|due| (due, id)));
         }
-        if slot.group.is_forgettable() {
-            assert!(slot.armed.is_none(), "a group in which nobody is has no deadline");
-            self.groups.remove(group_id);
+        self.forget_if_empty(group_id);
+    }
+
+    fn forget_if_empty(&mut self, group_id: &str) {
+        if self.groups.get(group_id).is_some_and(|slot| slot.group.is_forgettable()) {
+            let slot = self.groups.remove(group_id);
+            assert!(slot.is_some_and(|slot| slot.armed.is_none()), "a group in which nobody is has no deadline");
         }
     }
 }
+
+/// What one member may say of itself, over all its protocols. It stays in memory as long as the member does, and Kafka's
+/// own limit for the record of a whole group is of this size.
+const METADATA_BYTES_MAX: usize = 1 << 20;
 
 /// `-` and a UUID.
 const UUID_SUFFIX_LEN: usize = 37;
@@ -386,5 +398,46 @@ mod tests {
         assert_eq!(uuid_text(0), "00000000-0000-4000-8000-000000000000");
         assert_eq!(uuid_text(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(uuid_text(u128::MAX).len() + 1, UUID_SUFFIX_LEN);
+    }
+
+    #[test]
+    fn strings_that_no_record_can_hold_are_refused() {
+        let now = Now { tick: Tick(0), unix_ms: 0 };
+        let mut slice = Slice::new(Rc::default());
+        let mut effects = Effects::default();
+        let (long, longer) = ("x".repeat(i16::MAX as usize - UUID_SUFFIX_LEN), "x".repeat(i16::MAX as usize + 1));
+        let join = |group: &str, client: &str| JoinRequest {
+            group_id: group.to_owned(),
+            client_id: client.to_owned(),
+            session_timeout_ms: 10_000,
+            protocol_type: "consumer".to_owned(),
+            protocols: vec![crate::request::Protocol { name: "range".to_owned(), metadata: Default::default() }],
+            requires_known_member_id: true,
+            ..JoinRequest::default()
+        };
+        slice.join(now, Token(0), 1, join("g", &long), &mut effects);
+        slice.join(now, Token(1), 2, join("g", &(long + "x")), &mut effects);
+        slice.join(now, Token(2), 3, join(&longer, "c"), &mut effects);
+        let error = |answer: &crate::Answer| match answer {
+            crate::Answer::Join(reply) => reply.error,
+            crate::Answer::Sync(_) => unreachable!("nobody synced"),
+        };
+        let errors: Vec<_> = effects.answers.iter().map(|(_, answer)| error(answer)).collect();
+        let refused = Some(GroupError::InvalidRequest);
+        assert_eq!(errors, [Some(GroupError::MemberIdRequired), refused, refused]);
+
+        let partition =
+            crate::request::CommitPartition { partition: 0, offset: 1, leader_epoch: -1, metadata: String::new() };
+        let commit = |group: &str, topic: &str| CommitRequest {
+            group_id: group.to_owned(),
+            generation: -1,
+            topics: vec![(topic.to_owned(), vec![partition.clone()])],
+            ..CommitRequest::default()
+        };
+        let mut effects = Effects::default();
+        assert_eq!(slice.commit(now, commit("h", &longer), &mut effects)[0].1, [(0, refused)]);
+        assert_eq!(slice.commit(now, commit(&longer, "t"), &mut effects)[0].1, [(0, Some(GroupError::InvalidGroupId))]);
+        assert!(effects.records.is_empty());
+        assert_eq!(slice.state("h"), GroupState::Dead);
     }
 }

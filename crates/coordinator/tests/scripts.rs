@@ -19,7 +19,7 @@
 //! reload                                            a new slice from the log
 //! close                                             leadership is lost
 //! ```
-//! All speak to group `g` unless `group=` says otherwise. NAME is a client; it remembers the member id and the generation
+//! `*N` in place of topics or of an assigned text is N bytes. All speak to group `g` unless `group=` says otherwise. NAME is a client; it remembers the member id and the generation
 //! that it was told. Member ids are shown as `NAME-#N`, the N-th uuid.
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test: its data lies in the file system")]
@@ -300,7 +300,11 @@ impl World {
         let name = args.words[0].to_owned();
         let assign = |pair: &str| {
             let (who, what) = pair.split_once(':').expect("NAME:text");
-            (self.client(who).member_id, Bytes::copy_from_slice(what.as_bytes()))
+            let what = match what.strip_prefix('*') {
+                Some(count) => vec![b'?'; count.parse().unwrap()],
+                None => what.as_bytes().to_vec(),
+            };
+            (self.client(who).member_id, Bytes::from(what))
         };
         let request = SyncRequest {
             group_id: args.group(),
@@ -496,6 +500,10 @@ fn lengthen(id: String) -> String {
 /// `range:t1+t2,sticky:t1`; a `!` before the topics makes it metadata that is no subscription; `t1~x` adds user data `x`.
 fn protocols(text: &str) -> Vec<Protocol> {
     let protocol = |one: &str| {
+        // `range:*1000` is a thousand bytes of nothing.
+        if let Some((name, count)) = one.split_once(":*") {
+            return Protocol { name: name.to_owned(), metadata: vec![b'?'; count.parse().unwrap()].into() };
+        }
         let (name, topics) = one.split_once(':').expect("name:topics");
         Protocol { name: name.to_owned(), metadata: subscription(topics) }
     };

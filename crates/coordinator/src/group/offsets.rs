@@ -1,7 +1,7 @@
 //! Committed offsets: who may commit, what is kept, and for how long.
 
 use crate::error::GroupError;
-use crate::format::{CommittedOffset, Record};
+use crate::format::{CommittedOffset, Record, string_fits};
 use crate::group::{Cx, Group, Phase};
 use crate::request::{CommitPartition, CommitRequest, FetchRequest, FetchedPartition, FetchedTopics};
 use crate::request::{OffsetDeleteRequest, PartitionErrors};
@@ -36,8 +36,13 @@ impl Group {
         let mut answer = PartitionErrors::with_capacity(request.topics.len());
         for (topic, partitions) in request.topics {
             let mut results = Vec::with_capacity(partitions.len());
+            if !string_fits(&topic) {
+                let refuse = |partition: CommitPartition| (partition.partition, Some(GroupError::InvalidRequest));
+                answer.push((topic, partitions.into_iter().map(refuse).collect()));
+                continue;
+            }
             for CommitPartition { partition, offset, leader_epoch, metadata } in partitions {
-                if metadata.encode_utf16().count() > cx.config.offset_metadata_max {
+                if metadata.encode_utf16().count() > cx.config.offset_metadata_max || !string_fits(&metadata) {
                     results.push((partition, Some(GroupError::OffsetMetadataTooLarge)));
                     continue;
                 }

@@ -50,6 +50,11 @@ impl Group {
     fn propose_assignment(&mut self, cx: &mut Cx<'_>, request: SyncRequest) {
         let assigned: HashMap<String, bytes::Bytes> = request.assignments.into_iter().collect();
         let stored = self.snapshot(cx.now, |member| assigned.get(&member.id).cloned().unwrap_or_default());
+        let opaque = stored.members.iter().map(|member| member.subscription.len() + member.assignment.len());
+        if opaque.sum::<usize>() > GROUP_BYTES_MAX {
+            // Kafka's answer to a group that does not fit into a record.
+            return self.refuse_syncs(cx, GroupError::UnknownServerError);
+        }
         cx.effects.records.push(Record::Group { group: self.id.to_string(), value: Some(stored) });
     }
 
@@ -98,3 +103,7 @@ impl Group {
         }
     }
 }
+
+/// What the members' metadata and assignments may come to in one record: room for thousands of members with hundreds of
+/// partitions each, and far from what a batch can hold.
+const GROUP_BYTES_MAX: usize = 32 << 20;

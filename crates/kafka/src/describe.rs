@@ -22,12 +22,30 @@ use crate::list_offsets::{at_owner, target};
 pub(crate) async fn describe_log_dirs(request: &mut Request, body: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let cluster = request.shard.cluster.clone();
     let sizes = sizes(&cluster).await;
-    let state = cluster.state();
+    let topics = asked(&cluster, &body, &sizes);
+    let space = rt::fs::space(cluster.data_dir()).await;
+    let (total_bytes, usable_bytes) = space.map_or((-1, -1), |space| (space.total as i64, space.free as i64));
+    let result = DescribeLogDirsResult {
+        log_dir: cluster.data_dir().display().to_string().into(),
+        topics,
+        total_bytes,
+        usable_bytes,
+        ..Default::default()
+    };
+    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
+}
+
+/// What was asked for, as far as it is there.
+fn asked(
+    cluster: &Cluster,
+    body: &DescribeLogDirsRequest,
+    sizes: &HashMap<TopicIdPartition, u64>,
+) -> Vec<DescribeLogDirsTopic> {
     let mut topics: BTreeMap<Str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for topic in state.topics() {
+    for topic in cluster.state().topics() {
         for (partition, _) in topic.iter() {
             let Some(size) = sizes.get(&partition) else { continue };
-            if is_asked(&body, &topic.name, partition.partition.0) {
+            if is_asked(body, &topic.name, partition.partition.0) {
                 topics.entry(Str::from(&*topic.name)).or_default().push(DescribeLogDirsPartition {
                     partition_index: partition.partition.0,
                     partition_size: *size as i64,
@@ -36,18 +54,7 @@ pub(crate) async fn describe_log_dirs(request: &mut Request, body: DescribeLogDi
             }
         }
     }
-    drop(state);
-    let space = rt::fs::space(cluster.data_dir()).await;
-    let (total_bytes, usable_bytes) = space.map_or((-1, -1), |space| (space.total as i64, space.free as i64));
-    let topic = |(name, partitions)| DescribeLogDirsTopic { name, partitions };
-    let result = DescribeLogDirsResult {
-        log_dir: cluster.data_dir().display().to_string().into(),
-        topics: topics.into_iter().map(topic).collect(),
-        total_bytes,
-        usable_bytes,
-        ..Default::default()
-    };
-    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
+    topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions }).collect()
 }
 
 fn is_asked(body: &DescribeLogDirsRequest, topic: &str, partition: i32) -> bool {

@@ -14,7 +14,10 @@ use crate::list_offsets::target;
 
 /// Answers by topic and partition, in the order of the request: those that could be answered without the coordinator,
 /// and gaps that its answers fill.
-struct Answers(Vec<(Str, Vec<(i32, Option<ErrorCode>)>)>);
+struct Answers(ByPartition<Option<ErrorCode>>);
+
+/// Something for each partition of some topics.
+type ByPartition<T> = Vec<(Str, Vec<(i32, T)>)>;
 
 impl Answers {
     /// Sorts out the partitions that do not exist.
@@ -32,7 +35,7 @@ impl Answers {
     }
 
     /// Fills the gaps with the coordinator's answers, which come in the same order.
-    fn filled(self, answers: PartitionErrors) -> Vec<(Str, Vec<(i32, ErrorCode)>)> {
+    fn filled(self, answers: PartitionErrors) -> ByPartition<ErrorCode> {
         let mut answers = answers.into_iter().flat_map(|(_, partitions)| partitions).map(|(_, error)| code(error));
         let mut fill = |(partition, error): (i32, Option<ErrorCode>)| match error {
             Some(error) => (partition, error),
@@ -43,7 +46,7 @@ impl Answers {
     }
 
     /// Every gap filled with the same.
-    fn all(self, error: GroupError) -> Vec<(Str, Vec<(i32, ErrorCode)>)> {
+    fn all(self, error: GroupError) -> ByPartition<ErrorCode> {
         let fill = |(partition, known): (i32, Option<ErrorCode>)| (partition, known.unwrap_or(code(Some(error))));
         self.0.into_iter().map(|(topic, partitions)| (topic, partitions.into_iter().map(fill).collect())).collect()
     }

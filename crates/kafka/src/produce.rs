@@ -3,6 +3,7 @@
 //! One crossing per owner shard. The calls are made before the turn ends, and calls between two shards start in the
 //! order in which they were made, so the appends of a connection keep the order of its requests.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -168,27 +169,28 @@ fn record_failure(error: RecordError) -> Failure {
 
 type Place = (usize, usize);
 
+/// Batches for one owner, each with its place in the request.
+#[derive(Default)]
+struct Share {
+    places: Vec<Place>,
+    batches: Vec<(TopicIdPartition, VerifiedBatch)>,
+}
+
 /// Makes one call per owner shard. The order of a shard's items is the order of the request.
 fn send_to_owners(cluster: &Rc<Cluster>, items: Vec<Item>, acks: Acks) -> Vec<(Vec<Place>, rt::Call<Vec<ItemResult>>)> {
-    let mut by_shard: Vec<(ShardId, Vec<Place>, Vec<(TopicIdPartition, VerifiedBatch)>)> = Vec::new();
+    let mut shares: BTreeMap<ShardId, Share> = BTreeMap::new();
     for item in items {
         // A partition that has no owner yet is answered by the shard at hand, which does not lead it.
         let owner = cluster.shard_of(item.target).unwrap_or_else(rt::this_shard);
-        let place = match by_shard.iter().position(|(shard, ..)| *shard == owner) {
-            Some(place) => place,
-            None => {
-                by_shard.push((owner, Vec::new(), Vec::new()));
-                by_shard.len() - 1
-            }
-        };
-        by_shard[place].1.push((item.topic, item.partition));
-        by_shard[place].2.push((item.target, item.batch));
+        let share = shares.entry(owner).or_default();
+        share.places.push((item.topic, item.partition));
+        share.batches.push((item.target, item.batch));
     }
-    let call = |(shard, places, batches)| {
-        let append = move |owner: Rc<Cluster>| append_all(owner, batches, acks);
-        (places, cluster.sharded().on_async(shard, Lane::Kafka, append))
+    let call = |(owner, share): (ShardId, Share)| {
+        let append = move |owner: Rc<Cluster>| append_all(owner, share.batches, acks);
+        (share.places, cluster.sharded().on_async(owner, Lane::Kafka, append))
     };
-    by_shard.into_iter().map(call).collect()
+    shares.into_iter().map(call).collect()
 }
 
 /// At the owner: appends all in one step, then waits for the promises.

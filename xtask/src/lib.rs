@@ -2,7 +2,13 @@
 //!
 //! - [`codegen`]: the message table and the Rust made from it.
 //! - [`docs`]: the reference pages.
-#![allow(clippy::disallowed_methods, reason = "programs and tests beside the broker: their disk is the developer's")]
+//! - [`prove`]: the long proof.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "programs and tests beside the broker: their disk and clock are the developer's"
+)]
 
 pub mod codegen;
 pub mod docs;
+pub mod prove;

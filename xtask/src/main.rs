@@ -3,18 +3,20 @@
 
 use std::process::ExitCode;
 
-use xtask::{codegen, docs};
+use xtask::{codegen, docs, prove};
 
 const HELP: &str = "usage: cargo xtask <chore>
 
   codegen    write crates/wire/src/generated from the message table in crates/wire/messages
-  docs       write docs/reference from the settings that crates/settings declares";
+  docs       write docs/reference from the settings that crates/settings declares
+  prove      run the long proof, or `prove STEP...`, and write docs/proof.md (hours)";
 
 fn main() -> ExitCode {
     let chores: Vec<String> = std::env::args().skip(1).collect();
     let done = match chores.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["codegen"] => codegen::write(&codegen::wire_crate()),
         ["docs"] => docs::write(&docs::folder()),
+        ["prove", ..] => prove::prove(&docs::folder(), &chores[1..]),
         _ => Err(HELP.to_owned()),
     };
     match done {

@@ -81,4 +81,17 @@ mod tests {
                 .any(|api| ApiKey::from_code(api.api_key).is_some_and(|api| NOT_SERVED.contains(&api.name())))
         );
     }
+
+    #[test]
+    fn the_page_says_what_is_served() {
+        let page = include_str!("../../../docs/protocol.md");
+        let is_row = |line: &&str| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit();
+        let listed: Vec<&str> = page.lines().filter(is_row).collect();
+        let row = |api: &ApiVersion| {
+            let name = ApiKey::from_code(api.api_key).map_or("", ApiKey::name);
+            format!("| {} | {name} | {}-{} |", api.api_key, api.min_version, api.max_version)
+        };
+        let served: Vec<String> = served().iter().map(row).collect();
+        assert_eq!(listed, served, "left: docs/protocol.md, right: the broker");
+    }
 }

@@ -114,7 +114,7 @@ impl SegmentSet {
         self.shard.create(id, &path).await.map_err(SegmentError::io("create", &path))?;
         let index = self.new_index();
         let mut state = self.state.borrow_mut();
-        state.names_unflushed = true;
+        state.name_made();
         state.growing = Some(Growing {
             id,
             name,
@@ -135,6 +135,7 @@ impl SegmentSet {
         fs::create_dir_all(&self.dir).await.map_err(SegmentError::io("create", &self.dir))?;
         let mut state = self.state.borrow_mut();
         (state.dir_exists, state.dir_unflushed) = (true, true);
+        state.name_made();
         Ok(())
     }
 
@@ -246,6 +247,12 @@ impl State {
         growing.index.note(header, growing.summary.bytes, growing.summary.max_timestamp);
         growing.summary.push(header);
         self.end = header.end();
+    }
+
+    /// The directory has a name that its last flush did not see.
+    pub(crate) fn name_made(&mut self) {
+        self.names_unflushed = true;
+        self.names_made += 1;
     }
 
     /// Whether a frame of `bytes` begins a new segment.

@@ -58,6 +58,7 @@ impl SegmentSet {
             generation: 0,
             // What is found may be in the cache of a disk that the last process did not flush.
             names_unflushed: dir_exists,
+            names_made: 0,
             dir_unflushed: dir_exists,
             dir_exists,
             failed: false,
@@ -286,7 +287,7 @@ impl SegmentSet {
             self.roll(&lock).await?;
         }
         self.begin(&segment, &header);
-        self.state.borrow_mut().names_unflushed = true;
+        self.state.borrow_mut().name_made();
         self.scan(cut).await?;
         Ok(true)
     }

@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) generation: u64,
     /// Names were added since the directory was flushed.
     pub(crate) names_unflushed: bool,
+    /// How often a name was added.
+    pub(crate) names_made: u64,
     /// The directory itself was made since its parent was flushed.
     pub(crate) dir_unflushed: bool,
     pub(crate) dir_exists: bool,
@@ -92,6 +94,7 @@ pub(crate) struct Growing {
 /// A flush that is under way; see [`SegmentSet::begin_flush`].
 pub struct PendingFlush {
     generation: u64,
+    names_made: u64,
     checkpoint: SegmentCheckpoint,
 }
 
@@ -175,7 +178,7 @@ impl SegmentSet {
     /// Takes note of the end, before one flush of the whole file system serves many logs. Then [`SegmentSet::end_flush`].
     pub fn begin_flush(&self) -> PendingFlush {
         let state = self.state.borrow();
-        PendingFlush { generation: state.generation, checkpoint: state.checkpoint() }
+        PendingFlush { generation: state.generation, names_made: state.names_made, checkpoint: state.checkpoint() }
     }
 
     /// The flush has returned without an error. `None` if the log was cut or compacted while it was under way: it says
@@ -188,7 +191,8 @@ impl SegmentSet {
         if pending.checkpoint.end.index > state.flushed.index {
             state.flushed = pending.checkpoint.end;
         }
-        if pending.checkpoint.end == state.end {
+        // A file that was made since may have missed the flush, also if nothing has been written to it yet.
+        if pending.names_made == state.names_made {
             (state.names_unflushed, state.dir_unflushed) = (false, false);
         }
         Some(pending.checkpoint)

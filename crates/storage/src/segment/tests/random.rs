@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ailurus_model::Index;
 use ailurus_rt::fs;
@@ -126,6 +127,41 @@ fn whatever_was_flushed_survives_a_crash_at_any_moment() {
                 Outcome::Finished(()) => sim.crash(),
                 Outcome::Crashed => {}
                 Outcome::Fatal(why) => panic!("seed {seed}: {why}"),
+            }
+        }
+    }
+}
+
+/// Appends while another task flushes and checkpoints, as drain and housekeeping do.
+async fn live_beside_a_flusher(model: Shared, steps: u64) {
+    let set = open(&model).await;
+    let flusher = ailurus_rt::spawn(ailurus_rt::Group::Raft, {
+        let (model, set) = (model.clone(), set.clone());
+        async move {
+            loop {
+                checkpoint(&model, &set).await.expect("a disk without faults");
+                ailurus_rt::sleep(Duration::from_micros(100)).await;
+            }
+        }
+    });
+    for _ in 0..steps {
+        drain(&model, &set).await.expect("a disk without faults");
+    }
+    drop(flusher);
+}
+
+#[test]
+fn flushes_beside_appends_cover_what_they_say() {
+    for seed in 0..100 {
+        let model = shared(seed);
+        let mut dice = Dice(!seed);
+        let disk = DiskFaults { latency: Duration::from_micros(100), ..DiskFaults::default() };
+        let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
+        for _ in 0..6 {
+            let model = model.clone();
+            sim.crash_after(50 + dice.below(600));
+            if let Outcome::Finished(()) = sim.run(move || live_beside_a_flusher(model, 60)) {
+                sim.crash();
             }
         }
     }

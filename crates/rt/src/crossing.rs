@@ -11,7 +11,7 @@
 //!
 //! What always holds:
 //! - An allocation is made and freed on the origin. While it is away, the origin touches only its `waker` and
-//!   `abandoned` cells and its reference count; the owner touches only its `load`.
+//!   `home` cells and its reference count; the owner touches only its `load`.
 //! - Requests never overflow their ring: credits of all lanes together are at most its capacity.
 //! - Returns are never refused: beyond their ring they wait in a queue of the sender.
 //! - Bodies start in the order of the calls, per (from, to, lane), also those that waited for a credit.
@@ -41,13 +41,24 @@ pub(crate) trait Body<R>: Send + 'static {
     fn start(self, shard: &Rc<Shard>, homeward: Homeward<R>);
 }
 
-/// A call as it travels: a counted pointer whose count is only ever touched on the origin.
-pub(crate) struct Parcel(*const dyn Travel);
+/// A call as it travels: the pointer that `Rc::into_raw` gave, and what may be done with it. It stays a raw pointer
+/// away from home: the origin may free the allocation as soon as it is back, while the owner is still returning.
+pub(crate) struct Parcel {
+    cell: *const (),
+    verbs: &'static Verbs,
+}
 
 // SAFETY: the pointer comes from `Rc::into_raw` on the origin and becomes an `Rc` again only there. In between the owner
-// calls `Travel::start`, which touches only the `load`, whose contents are `Send` (bounds of `CallCell`).
+// calls `Verbs::start`, which touches only the `load`, whose contents are `Send` (bounds of `CallCell`).
 #[allow(unsafe_code, reason = "see SAFETY above")]
 unsafe impl Send for Parcel {}
+
+struct Verbs {
+    /// Runs the body. On the owner, once, by whoever holds the parcel.
+    start: unsafe fn(Parcel, ShardId, &Rc<Shard>),
+    /// The answer (or the news that there will be none) is home. On the origin, once; takes the count back.
+    arrived: unsafe fn(*const ()),
+}
 
 /// What goes from a caller to the shard it calls.
 pub(crate) struct Request {
@@ -65,18 +76,6 @@ pub(crate) enum Return {
     Buffer(crate::dma::Block),
 }
 
-trait Travel {
-    /// Runs the body. On the owner, once.
-    ///
-    /// # Safety
-    /// The caller holds the parcel, so nobody else touches `load`.
-    #[allow(unsafe_code, reason = "the obligation is stated above")]
-    unsafe fn start(&self, parcel: Parcel, origin: ShardId, shard: &Rc<Shard>);
-
-    /// The answer (or the news that there will be none) is home.
-    fn arrived(&self);
-}
-
 struct CallCell<B, R> {
     waker: Cell<Option<Waker>>,
     home: Cell<bool>,
@@ -88,22 +87,38 @@ struct Load<B, R> {
     answer: Option<R>,
 }
 
-impl<B: Body<R>, R: Send + 'static> Travel for CallCell<B, R> {
-    #[allow(unsafe_code, reason = "see SAFETY")]
-    unsafe fn start(&self, parcel: Parcel, origin: ShardId, shard: &Rc<Shard>) {
-        // SAFETY: the caller holds the parcel. The two borrows are disjoint fields, and the one of `answer` is passed on
-        // as a pointer that `Homeward` uses once, before the parcel leaves.
+impl<B: Body<R>, R: Send + 'static> CallCell<B, R> {
+    const VERBS: Verbs = Verbs { start: Self::start, arrived: Self::arrived };
+
+    /// Puts the cell on its way. The count that the parcel stands for is taken back by `arrived`.
+    fn pack(self: &Rc<Self>) -> Parcel {
+        Parcel { cell: Rc::into_raw(self.clone()).cast(), verbs: &Self::VERBS }
+    }
+
+    /// # Safety
+    /// `parcel` was packed by a cell of this very type and has not been started.
+    #[allow(unsafe_code, reason = "the obligation is stated above")]
+    unsafe fn start(parcel: Parcel, origin: ShardId, shard: &Rc<Shard>) {
+        let cell = parcel.cell.cast::<Self>();
+        // SAFETY: the allocation lives until the parcel is home, and we hold the parcel, so `load` is ours alone. No
+        // reference to the cell is made, only to the body for a moment; `Homeward` uses `answer` once, before the parcel
+        // leaves.
         let (body, answer) = unsafe {
-            let load = self.load.get();
+            let load = UnsafeCell::raw_get(&raw const (*cell).load);
             ((*load).body.take(), &raw mut (*load).answer)
         };
         let body = body.expect("a call is served once");
         body.start(shard, Homeward { parcel: Some(parcel), answer, origin });
     }
 
-    fn arrived(&self) {
-        self.home.set(true);
-        if let Some(waker) = self.waker.take() {
+    /// # Safety
+    /// `cell` is from a parcel that `pack` made on this shard, back for the first time.
+    #[allow(unsafe_code, reason = "the obligation is stated above")]
+    unsafe fn arrived(cell: *const ()) {
+        // SAFETY: the count that `pack` gave away comes back here, once; the owner has let go.
+        let call = unsafe { Rc::from_raw(cell.cast::<Self>()) };
+        call.home.set(true);
+        if let Some(waker) = call.waker.take() {
             waker.wake();
         }
     }
@@ -268,8 +283,7 @@ impl Crossing {
             home: Cell::new(false),
             load: UnsafeCell::new(Load { body: Some(body), answer: None }),
         });
-        let travel: Rc<dyn Travel> = cell.clone();
-        let request = Request { parcel: Parcel(Rc::into_raw(travel)), lane };
+        let request = Request { parcel: cell.pack(), lane };
         shard.stats.crossings[lane as usize].add(1);
         let peer = self.peer(to);
         if self.has_room(shard, to, lane) {
@@ -398,11 +412,10 @@ impl Crossing {
 
     fn serve(&self, shard: &Rc<Shard>, peer: &Peer) -> bool {
         let Some(Request { parcel, lane }) = peer.requests_in.pop() else { return false };
-        // SAFETY: the parcel came out of the ring, so it is ours until `Homeward` sends it back; the allocation lives
-        // until it is home.
+        // SAFETY: the parcel came out of the ring of requests, so nobody has started it; its verbs are those of its cell.
         #[allow(unsafe_code, reason = "see SAFETY")]
         unsafe {
-            (*parcel.0).start(Parcel(parcel.0), peer.id, shard);
+            (parcel.verbs.start)(parcel, peer.id, shard);
         }
         let lanes = shard.hub.lanes(peer.id, shard.id);
         let served = &lanes.served[lane as usize];
@@ -480,11 +493,11 @@ impl Return {
     pub(crate) fn arrive(self) {
         match self {
             Return::Call(parcel) => {
-                // SAFETY: we are on the origin (returns go to it only) and the owner has let go: the pointer is the one
-                // that `Rc::into_raw` gave in `call`, and becomes an `Rc` again exactly once, here.
+                // SAFETY: we are on the origin (returns go to it only), and a parcel comes back once.
                 #[allow(unsafe_code, reason = "see SAFETY")]
-                let call = unsafe { Rc::from_raw(parcel.0) };
-                call.arrived();
+                unsafe {
+                    (parcel.verbs.arrived)(parcel.cell);
+                }
             }
             Return::Value(value) => drop(value),
             Return::Buffer(block) => Shard::with(|shard| shard.slab.put(block)),

@@ -169,6 +169,8 @@ impl Conn {
         // io_uring waits by itself, but not for a non-blocking socket; epoll needs one.
         socket.set_nonblocking(!driver.is_uring())?;
         socket.set_tcp_nodelay(true)?;
+        // As Kafka does: a client that vanished is noticed some day.
+        socket.set_keepalive(true)?;
         let peer = socket_addr(socket.peer_addr()?)?;
         let local = socket_addr(socket.local_addr()?)?;
         Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, _counted: counted }) })

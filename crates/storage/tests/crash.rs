@@ -15,9 +15,12 @@ use ailurus_model::{
     GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, ShardId, Term, TopicId, TopicIdPartition,
 };
 use ailurus_record::{BatchBuilder, BatchHeader};
+use ailurus_rt::Fatal;
 use ailurus_rt::sim::disk::DiskFaults;
 use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
-use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, Storage, StorageConfig};
+use ailurus_storage::{
+    DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, Storage, StorageConfig, StorageError,
+};
 use bytes::Bytes;
 
 #[derive(Clone, Debug)]
@@ -136,13 +139,27 @@ enum Liar {
     Nobody,
     Disk,
     Journal,
+    /// Nobody, but writes and flushes fail now and then.
+    Failing,
 }
 
-async fn open(liar: Liar) -> (DataDir, Rc<Storage>, Vec<Rc<Log>>) {
+/// `None` if the disk failed meanwhile.
+async fn open(liar: Liar) -> Option<(DataDir, Rc<Storage>, Vec<Rc<Log>>)> {
     let config = StorageConfig { honest_flush: liar != Liar::Journal, ..StorageConfig::tiny("/data") };
-    let dir = DataDir::open(&config, 1).await.expect("the directory opens");
-    let (storage, logs) = Storage::open(config, ShardId(0)).await.expect("the storage opens");
-    (dir, storage, logs)
+    let opened = async {
+        let dir = DataDir::open(&config, 1).await?;
+        let (storage, logs) = Storage::open(config, ShardId(0)).await?;
+        Ok((dir, storage, logs))
+    };
+    opened
+        .await
+        .map_err(|error: StorageError| assert!(liar == Liar::Failing && is_io(&error), "the storage opens: {error}"))
+        .ok()
+}
+
+fn is_io(error: &StorageError) -> bool {
+    use ailurus_storage::SegmentError;
+    matches!(error, StorageError::Io { .. } | StorageError::Segment(SegmentError::Io { .. }))
 }
 
 /// Everything that can be read of a log, as the model has it.
@@ -150,7 +167,13 @@ async fn contents(log: &Rc<Log>) -> Vec<Bytes> {
     let mut next = log.log_start().offset;
     let mut batches = Vec::new();
     while next < log.end_offset() {
-        let read = log.read(next, log.end_offset(), 3000, true).await.expect("it reads");
+        let read = match log.read(next, log.end_offset(), 3000, true).await {
+            Ok(read) => read,
+            Err(error) => {
+                assert!(log.failed(), "it reads: {error}");
+                break;
+            }
+        };
         assert!(read.next > next, "a read makes progress");
         next = read.next;
         batches.extend(read.batches);
@@ -242,6 +265,10 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
     }
     let log = logs[dice.roll(logs.len() as u64) as usize].clone();
     let group = log.id().group.0;
+    if log.failed() {
+        // Its segments failed. The journal keeps what it had.
+        return ailurus_rt::sleep(Duration::from_micros(500)).await;
+    }
     let term = log.last_term().max(log.hard_state().term);
     let with =
         |change: &mut dyn FnMut(&mut Model)| change(world.borrow_mut().get_mut(&group).expect("it is in the model"));
@@ -302,6 +329,9 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
         }
         83..90 => {
             let found = contents(&log).await;
+            if log.failed() {
+                return;
+            }
             assert_eq!(found, world.borrow()[&group].now().batches(), "group {group} reads as it was written");
         }
         _ => ailurus_rt::sleep(Duration::from_micros(dice.roll(30_000))).await,
@@ -320,6 +350,8 @@ fn live(seed: u64, liar: Liar) {
         honour_flush: liar != Liar::Disk,
         sector_bytes: 512,
         latency: Duration::from_micros(50),
+        write_error_ppm: if liar == Liar::Failing { 3_000 } else { 0 },
+        flush_error_ppm: if liar == Liar::Failing { 3_000 } else { 0 },
         slow_ppm: 20_000,
         latency_slow: Duration::from_millis(5),
         ..DiskFaults::default()
@@ -328,12 +360,12 @@ fn live(seed: u64, liar: Liar) {
     let world: World = Rc::default();
     let mut dice = Dice(seed);
     let mut next_group = 1;
-    for life in 0..4 {
+    for _ in 0..4 {
         sim.crash_after(200 + dice.roll(6000));
         let (world, seed) = (world.clone(), dice.roll(u64::MAX));
         let outcome = sim.run(move || async move {
             let mut dice = Dice(seed);
-            let (_dir, storage, logs) = open(liar).await;
+            let Some((_dir, storage, logs)) = open(liar).await else { return };
             check_recovered(&logs, &world).await;
             for step in 0..dice.roll(400) {
                 act(&mut dice, &storage, &world, next_group + step).await;
@@ -341,29 +373,41 @@ fn live(seed: u64, liar: Liar) {
             storage.shutdown().await;
             world.borrow_mut().values_mut().for_each(Model::ack_all);
         });
-        if outcome == Outcome::Finished(()) && dice.roll(2) == 0 {
+        if outcome == Outcome::Finished(()) && (liar == Liar::Failing || dice.roll(2) == 0) {
             sim.crash();
         }
-        assert!(!matches!(outcome, Outcome::Fatal(_)), "the disk does not fail in life {life}");
+        let failed = outcome == Outcome::Fatal(Fatal::DiskFailed);
+        assert!(failed && liar == Liar::Failing || !matches!(outcome, Outcome::Fatal(_)), "{outcome:?}");
         next_group += 1000;
     }
     // The last look, at a machine that stays up.
+    sim.disk().set_faults(DiskFaults { honour_flush: liar != Liar::Disk, ..DiskFaults::default() });
     sim.run(move || async move {
-        let (_dir, storage, logs) = open(liar).await;
+        let (_dir, storage, logs) = open(liar).await.expect("the disk does not fail any more");
         check_recovered(&logs, &world).await;
         storage.shutdown().await;
     })
     .finished();
 }
 
-#[test]
-fn what_was_durable_outlives_every_crash() {
-    for seed in seeds(80) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed, Liar::Nobody))) {
+fn live_all(seeds: std::ops::Range<u64>, liar: Liar) {
+    for seed in seeds {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed, liar))) {
             eprintln!("seed {seed}");
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+#[test]
+fn what_was_durable_outlives_every_crash() {
+    live_all(seeds(80), Liar::Nobody);
+}
+
+/// A journal that fails ends the process, a segment that fails its log; nothing that was durable is lost by either.
+#[test]
+fn what_was_durable_outlives_a_failing_disk() {
+    live_all(seeds(40), Liar::Failing);
 }
 
 /// The crash test sees what it is for: with flushes that do nothing, something durable is lost.

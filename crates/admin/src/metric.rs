@@ -38,11 +38,13 @@ pub struct Sample {
     pub number: Number,
 }
 
-/// A number of one of the three kinds.
+/// A number of one of the kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Number {
     /// For [`Kind::Counter`].
     Count(u64),
+    /// For [`Kind::Counter`] of what has fractions, such as seconds.
+    Amount(f64),
     /// For [`Kind::Gauge`].
     Level(f64),
     /// For [`Kind::Histogram`].
@@ -88,6 +90,13 @@ impl Family {
     pub fn count(mut self, labels: &[(&'static str, &dyn ToString)], count: u64) -> Self {
         assert_eq!(self.kind, Kind::Counter, "{}", self.name);
         self.samples.push(Sample { labels: owned(labels), number: Number::Count(count) });
+        self
+    }
+
+    /// Adds the number of a counter of what has fractions.
+    pub fn amount(mut self, labels: &[(&'static str, &dyn ToString)], amount: f64) -> Self {
+        assert_eq!(self.kind, Kind::Counter, "{}", self.name);
+        self.samples.push(Sample { labels: owned(labels), number: Number::Amount(amount) });
         self
     }
 

@@ -57,6 +57,7 @@ fn encode_sample(metric: &mut MetricEncoder<'_>, sample: &Sample) -> fmt::Result
 fn encode_number(encoder: &mut MetricEncoder<'_>, number: &Number) -> fmt::Result {
     match number {
         Number::Count(count) => encoder.encode_counter::<NoLabelSet, _, u64>(count, None),
+        Number::Amount(amount) => encoder.encode_counter::<NoLabelSet, _, u64>(amount, None),
         Number::Level(level) => encoder.encode_gauge(level),
         Number::Spread(spread) => {
             let mut buckets = spread.buckets.clone();
@@ -77,6 +78,7 @@ mod tests {
         let families = vec![
             Family::counter("ailurus_journal_flushes_total", "Flushes of the shard journal.")
                 .count(&[("shard", &0)], 7),
+            Family::counter("process_cpu_seconds_total", "CPU time.").amount(&[], 1.25),
             Family::gauge("kafka_server_replicamanager_partitioncount", "Partitions on this broker.").level(&[], 12.0),
             Family::histogram("ailurus_flush_seconds", "Time of a flush.").spread(&[("shard", &1)], spread),
             Family::counter("ailurus_journal_flushes_total", "Flushes of the shard journal.")
@@ -97,6 +99,9 @@ ailurus_journal_flushes_total{shard=\"1\"} 9
 # HELP kafka_server_replicamanager_partitioncount Partitions on this broker.
 # TYPE kafka_server_replicamanager_partitioncount gauge
 kafka_server_replicamanager_partitioncount 12.0
+# HELP process_cpu_seconds CPU time.
+# TYPE process_cpu_seconds counter
+process_cpu_seconds_total 1.25
 # EOF
 ";
         assert_eq!(encode(families), expected);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ailurus_admin::{Family, Gather, Histogram, Sources, Unanswered};
+use ailurus_admin::{Family, Gather, Histogram, Source, Sources, Unanswered};
 use ailurus_cluster::Cluster;
 use ailurus_kafka::KafkaShard;
 use ailurus_model::ShardId;
@@ -20,13 +20,26 @@ const BUCKET_FIRST: usize = 9;
 /// Every second power of two, up to 2^34 ns, about 17 s.
 const BUCKET_LAST: usize = 33;
 
+/// In which `/proc` counts CPU time; fixed in the kernel's interface on all machines we run on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// What one shard says.
+#[derive(Default)]
 struct Shard {
     reactor: ShardStats,
     storage: StorageStats,
     /// By topic: partitions here, records, bytes and batches appended, bytes on disk.
     topics: BTreeMap<String, TopicCounts>,
     leaders: u64,
+    view: View,
+}
+
+/// What a shard knows of the whole cluster; each knows the same.
+#[derive(Clone, Copy, Default)]
+struct View {
+    topics: u64,
+    partitions: u64,
+    without_leader: u64,
 }
 
 #[derive(Default)]
@@ -51,8 +64,11 @@ struct Face {
 pub(crate) fn sources(cluster: Sharded<Cluster>, kafka: Sharded<KafkaShard>) -> Sources {
     let outside = Outside::get();
     let (shards, faces, health) = (outside.clone(), outside.clone(), outside);
+    let process: Source =
+        Box::new(|| Box::pin(async { Ok(process_families(&proc_file("stat"), &proc_file("status"))) }));
     Sources {
         metrics: vec![
+            ("process", process),
             ("shards", Box::new(move || gather(shards.clone(), cluster, |part| ask_shard(&part), shard_families))),
             ("kafka", Box::new(move || gather(faces.clone(), kafka, |part| ask_face(&part), face_families))),
         ],
@@ -98,7 +114,18 @@ fn ask_shard(cluster: &Rc<Cluster>) -> Shard {
         counts.size += partition.size_bytes();
         leaders += u64::from(partition.is_leader());
     }
-    Shard { reactor: rt::stats(), storage: cluster.storage().stats(), topics, leaders }
+    drop(state);
+    Shard { reactor: rt::stats(), storage: cluster.storage().stats(), topics, leaders, view: view(cluster) }
+}
+
+fn view(cluster: &Rc<Cluster>) -> View {
+    let state = cluster.state();
+    let mut view = View { topics: state.topics().len() as u64, ..View::default() };
+    for (partition, _) in state.topics().flat_map(|topic| topic.iter()) {
+        view.partitions += 1;
+        view.without_leader += u64::from(cluster.leader(partition).is_none());
+    }
+    view
 }
 
 fn ask_face(kafka: &Rc<KafkaShard>) -> Face {
@@ -174,6 +201,7 @@ fn topic_families(shards: &[Shard]) -> Vec<Family> {
         size = size.level(&[("topic", topic)], counts.size as f64);
     }
     let partitions: u64 = topics.values().map(|counts| counts.partitions).sum();
+    let view = shards.first().map_or(View::default(), |shard| shard.view);
     let leaders: u64 = shards.iter().map(|shard| shard.leaders).sum();
     let gauge = |name, help, value: u64| Family::gauge(name, help).level(&[], value as f64);
     vec![
@@ -183,7 +211,13 @@ fn topic_families(shards: &[Shard]) -> Vec<Family> {
         size,
         gauge("kafka_server_replicamanager_partitioncount", "Partitions on this broker.", partitions),
         gauge("kafka_server_replicamanager_leadercount", "Partitions that this broker leads.", leaders),
-        gauge("ailurus_topics", "Topics that have partitions here.", topics.len() as u64),
+        gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics of the cluster.", view.topics),
+        gauge("kafka_controller_kafkacontroller_globalpartitioncount", "Partitions of the cluster.", view.partitions),
+        gauge(
+            "kafka_controller_kafkacontroller_offlinepartitionscount",
+            "Partitions of the cluster without a leader.",
+            view.without_leader,
+        ),
     ]
 }
 
@@ -193,6 +227,12 @@ fn counters(shards: &[Shard], name: &'static str, help: &'static str, of: fn(&Sh
     numbered.fold(Family::counter(name, help), |family, (shard, stats)| family.count(&[("shard", &shard)], of(stats)))
 }
 
+/// One counter of what has fractions per shard.
+fn amounts(shards: &[Shard], name: &'static str, help: &'static str, of: fn(&Shard) -> f64) -> Family {
+    let numbered = shards.iter().enumerate();
+    numbered.fold(Family::counter(name, help), |family, (shard, stats)| family.amount(&[("shard", &shard)], of(stats)))
+}
+
 /// One gauge per shard.
 fn gauges(shards: &[Shard], name: &'static str, help: &'static str, of: fn(&Shard) -> f64) -> Family {
     let numbered = shards.iter().enumerate();
@@ -200,12 +240,13 @@ fn gauges(shards: &[Shard], name: &'static str, help: &'static str, of: fn(&Shar
 }
 
 fn reactor_families(shards: &[Shard]) -> Vec<Family> {
-    let mut run = Family::gauge("ailurus_group_run_seconds", "Seconds that tasks of a scheduling group have run.");
+    let mut run =
+        Family::counter("ailurus_group_run_seconds_total", "Seconds that tasks of a scheduling group have run.");
     let mut crossings = Family::counter("ailurus_crossings_total", "Calls to other shards, by lane.");
     for (shard, stats) in shards.iter().enumerate() {
         for group in rt::Group::ALL {
             let (_, nanoseconds) = stats.reactor.group(group);
-            run = run.level(&[("shard", &shard), ("group", &format!("{group:?}"))], nanoseconds as f64 / 1e9);
+            run = run.amount(&[("shard", &shard), ("group", &format!("{group:?}"))], nanoseconds as f64 / 1e9);
         }
         for (lane, calls) in ["kafka", "raft", "cluster", "admin"].iter().zip(stats.reactor.crossings) {
             crossings = crossings.count(&[("shard", &shard), ("lane", lane)], calls);
@@ -218,13 +259,17 @@ fn reactor_families(shards: &[Shard]) -> Vec<Family> {
             s.reactor.credit_waits
         }),
         counters(shards, "ailurus_parks_total", "How often the shard slept.", |s| s.reactor.parks),
-        gauges(shards, "ailurus_parked_seconds", "Seconds that the shard slept.", |s| s.reactor.park_ns as f64 / 1e9),
+        amounts(shards, "ailurus_parked_seconds_total", "Seconds that the shard slept.", |s| {
+            s.reactor.park_ns as f64 / 1e9
+        }),
         counters(shards, "ailurus_spin_hits_total", "How often looking at the rings instead of sleeping paid.", |s| {
             s.reactor.spin_hits
         }),
-        counters(shards, "ailurus_spin_misses_total", "How often it did not.", |s| s.reactor.spin_misses),
+        counters(shards, "ailurus_spin_misses_total", "How often looking at the rings did not pay.", |s| {
+            s.reactor.spin_misses
+        }),
         counters(shards, "ailurus_stalls_total", "Tasks that held the shard for too long.", |s| s.reactor.stalls),
-        gauges(shards, "ailurus_stall_worst_seconds", "The longest of them.", |s| {
+        gauges(shards, "ailurus_stall_worst_seconds", "The longest time that a task held the shard.", |s| {
             s.reactor.stall_worst_ns as f64 / 1e9
         }),
         gauges(shards, "ailurus_tasks", "Tasks that have not ended.", |s| s.reactor.tasks_now as f64),
@@ -325,6 +370,30 @@ fn storage_families(shards: &[Shard]) -> Vec<Family> {
     ]
 }
 
+fn proc_file(name: &str) -> String {
+    #[allow(clippy::disallowed_methods, reason = "on the admin thread; the kernel makes this file up in memory")]
+    std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default()
+}
+
+/// What every Prometheus client library says of its process; absent where there is no `/proc`.
+fn process_families(stat: &str, status: &str) -> Vec<Family> {
+    let version = Family::gauge("ailurus_info", "1, with the version of the broker.");
+    let mut families = vec![version.level(&[("version", &env!("CARGO_PKG_VERSION"))], 1.0)];
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    if let Some(kib) = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()) {
+        let memory = Family::gauge("process_resident_memory_bytes", "Memory of the process that is not swapped out.");
+        families.push(memory.level(&[], (kib << 10) as f64));
+    }
+    // The program's name in brackets may hold blanks; what follows it does not. Fields 14 and 15, counted from 1.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
+    if let Some(busy) = ticks(14).zip(ticks(15)).map(|(user, system)| user + system) {
+        let seconds = Family::counter("process_cpu_seconds_total", "CPU time of all threads, in user and kernel mode.");
+        families.push(seconds.amount(&[], busy as f64 / TICKS_PER_SECOND));
+    }
+    families
+}
+
 /// Nanoseconds in powers of two as seconds in every second of them.
 fn seconds(times: &rt::Histogram) -> Histogram {
     let bound = |bucket: usize| (2u64 << bucket) as f64 / 1e9;
@@ -340,6 +409,62 @@ fn seconds(times: &rt::Histogram) -> Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_process_is_read_from_proc() {
+        let stat = "42 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 5 0 99";
+        let families = process_families(stat, "Name:\tx\nVmRSS:\t  2048 kB\n");
+        let levels: Vec<_> = families.iter().map(|family| (family.name, family.samples[0].number.clone())).collect();
+        assert_eq!(levels[1], ("process_resident_memory_bytes", ailurus_admin::Number::Level(2097152.0)));
+        assert_eq!(levels[2], ("process_cpu_seconds_total", ailurus_admin::Number::Amount(2.0)));
+        assert_eq!(process_families("", "").len(), 1);
+    }
+
+    /// Every family with what it means, as the reference page has them.
+    fn page() -> String {
+        let api = (ApiKey::Produce, rt::Histogram::default());
+        let face = Face { requests: [api].into(), bytes_in: 0, bytes_fetched: 0, refused: 0, connections: 0 };
+        let stat = "1 (x) S 1 2 3 4 5 6 7 8 9 10 1 1";
+        let mut families = process_families(stat, "VmRSS: 1 kB");
+        families.extend(face_families(vec![face]));
+        let mut shard = Shard { topics: [("t".to_owned(), TopicCounts::default())].into(), ..Shard::default() };
+        shard.reactor.disk[0].flush_ns.record(1);
+        families.extend(shard_families(vec![shard]));
+        families.sort_by_key(|family| family.name);
+        let mut page = String::from(PAGE_HEAD);
+        for family in families {
+            let labels: Vec<&str> =
+                family.samples.iter().flat_map(|sample| sample.labels.iter().map(|(name, _)| *name)).collect();
+            let mut labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            labels.dedup();
+            labels.sort();
+            labels.dedup();
+            let kind = format!("{:?}", family.kind).to_lowercase();
+            page += &format!("| `{}` | {kind} | {} | {} |\n", family.name, labels.join(" "), family.help);
+        }
+        page
+    }
+
+    const PAGE_HEAD: &str = "\
+# Metrics
+
+What `http://<admin address>/metrics` says, in the OpenMetrics text format. Names are those that jmx_exporter commonly
+gives to Kafka's own metrics, else begin with `ailurus_`. Counters begin at 0 with the process. Written by
+`AILURUS_WRITE_PAGES=1 cargo test -p ailurus`; the texts are in `crates/ailurus/src/metrics.rs`.
+
+| name | kind | labels | what it says |
+|---|---|---|---|
+";
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a page of this repository")]
+    fn the_reference_page_is_what_the_code_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
+        if std::env::var_os("AILURUS_WRITE_PAGES").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), page(), "AILURUS_WRITE_PAGES=1 writes it anew");
+    }
 
     #[test]
     fn times_keep_their_count_and_fall_below_their_bounds() {

@@ -10,6 +10,7 @@ use ailurus_rt as rt;
 
 use crate::Log;
 use crate::core::Core;
+use crate::journal::disk_failed;
 use crate::log::keep::Drained;
 use crate::segment::PendingFlush;
 use crate::storage::Storage;
@@ -100,9 +101,9 @@ async fn flush_each(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool 
 async fn flush_all(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool {
     core.count(|counts| counts.fs_flushes += 1);
     if let Err(error) = rt::fs::sync_fs(&core.config.dir).await {
-        // It does not say whose bytes are lost: each log asks for its own and fails by itself if they are its.
-        tracing::error!(%error, "the file system could not be flushed");
-        return flush_each(core, drained).await;
+        // It does not say whose bytes are lost, and the journal's are among those it covered: later flushes may pass
+        // over them and report success.
+        disk_failed("a flush of the file system", &core.config.dir, &error);
     }
     for (pending, one) in drained {
         match one.log.segments.end_flush(pending) {

@@ -190,6 +190,10 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
             continue;
         };
         let found = contents(log).await;
+        if log.failed() {
+            // Its segments failed while it was read. The next life looks again.
+            continue;
+        }
         let last = log.frontiers().appended;
         let mut world = world.borrow_mut();
         let model = world.get_mut(&group).expect("it is in the model");

@@ -366,7 +366,7 @@ impl Journal {
 
 /// Ends the process: what the journal holds on disk is unknown now.
 pub(crate) fn disk_failed(doing: &str, path: &Path, error: &io::Error) -> ! {
-    tracing::error!(%error, path = %path.display(), "{doing} failed on the journal");
+    tracing::error!(%error, path = %path.display(), "{doing} failed where the journal is");
     rt::fatal(rt::Fatal::DiskFailed)
 }
 

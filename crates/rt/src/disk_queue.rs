@@ -1,8 +1,8 @@
 //! Who may use the disk: one queue per shard before the driver.
 //!
 //! Produce, fetch and replication go straight through: they are what the disk is for, and their number is bounded above.
-//! Background work has at most two pieces of 128 KiB in flight, so that a produce flush never stands behind a
-//! compaction.
+//! Background work has at most two pieces of 128 KiB (or flushes) in flight, so that a produce flush never stands behind
+//! a compaction.
 
 use crate::file::IoClass;
 use crate::group::Group;

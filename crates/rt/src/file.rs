@@ -196,7 +196,7 @@ impl File {
     /// # Errors
     /// What the system says. After an error nobody knows what is on the disk: never retried.
     pub async fn sync_data(&self, class: IoClass) -> io::Result<()> {
-        let (result, ()) = self.timed(class, Kind::Flush, |file| async move { (file.sync().await, ()) }).await;
+        let (result, ()) = self.timed(class, Kind::Flush, |file| async move { (file.sync(class).await, ()) }).await;
         count(class, Kind::Flush, 0);
         result
     }
@@ -426,7 +426,8 @@ impl Inside {
         }
     }
 
-    async fn sync(&self) -> io::Result<()> {
+    async fn sync(&self, class: IoClass) -> io::Result<()> {
+        let _turn = Shard::with(|shard| shard.disk.turn(class)).await;
         match self {
             Inside::Real(file) if file.driver.is_uring() => {
                 file.driver.submit(op::Sync::new(file.driver.hold(file.fd.clone()), true)).await.0.map(drop)

@@ -440,3 +440,66 @@ fn a_read_that_was_given_up_poisons_its_half() {
         serving.await.expect("it ends in peace");
     });
 }
+
+#[test]
+fn every_credit_comes_back() {
+    const CREDITS: usize = 8;
+    on_machine(|| async {
+        let service = Sharded::start(|_| Cell::new(0)).await;
+        for round in 0..3 {
+            // More than there are credits; some callers lose interest, some answers come late.
+            let calls: Vec<_> = (0..200u64)
+                .map(|number| {
+                    service.on_async(ShardId(1), Lane::ALL[number as usize % 4], move |count| async move {
+                        if number % 3 == 0 {
+                            rt::sleep(Duration::from_micros(number)).await;
+                        }
+                        count.set(count.get() + 1);
+                    })
+                })
+                .collect();
+            for (number, call) in calls.into_iter().enumerate() {
+                if number % 5 != 0 {
+                    call.await;
+                }
+            }
+            while service.on(ShardId(1), Lane::Admin, |count| count.get()).await < 200 * (round + 1) {
+                rt::yield_now().await;
+            }
+            for lane in Lane::ALL {
+                // An answer may overtake the credit of its call by a moment; in the end all are back.
+                let deadline = rt::now() + Duration::from_secs(20);
+                loop {
+                    // One after the other without a pause: nothing can come back in between.
+                    let granted: Vec<_> = (0..CREDITS).map(|_| service.try_on(ShardId(1), lane, |_| ())).collect();
+                    let all = granted.iter().all(Result::is_ok);
+                    for call in granted.into_iter().flatten() {
+                        call.await;
+                    }
+                    if all {
+                        break;
+                    }
+                    assert!(rt::now() < deadline, "{} lost a credit", lane.name());
+                }
+            }
+        }
+    });
+    // Credits of one lane are not lent to another, and who gets none has its body back.
+    let config = Config { spin: rt::Spin::Off, ..Config::small() };
+    rt::run(config, || async {
+        let service = Sharded::start(|_| ()).await;
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let blocked = service.on(ShardId(1), Lane::Raft, move |_| released.recv().expect("released"));
+        let waiting: Vec<_> = (0..CREDITS).map(|_| service.on(ShardId(1), Lane::Kafka, |_| ())).collect();
+        let refused = service.try_on(ShardId(1), Lane::Kafka, |_| 7).err().expect("no credit is left");
+        assert_eq!((refused.0)(&Rc::new(())), 7);
+        let granted = service.try_on(ShardId(1), Lane::Cluster, |_| 8).expect("another lane");
+        release.send(()).expect("it waits");
+        blocked.await;
+        for call in waiting {
+            call.await;
+        }
+        assert_eq!(granted.await, 8);
+    })
+    .expect("the machine runs");
+}

@@ -92,6 +92,7 @@ pub(crate) fn climb(config: &Config) -> Result<Rc<Driver>, Error> {
         match config.backend {
             Backend::Epoll if rung.is_uring() => continue,
             Backend::Uring if !rung.is_uring() => continue,
+            Backend::Exactly(wanted) if rung != wanted => continue,
             _ => {}
         }
         match build(rung, config.ring_entries) {

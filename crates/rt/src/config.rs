@@ -1,5 +1,6 @@
 //! What a machine is given: how many shards, which driver, how much memory.
 
+use crate::backend::Rung;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub enum Backend {
     Uring,
     /// epoll, with files on the small thread pool.
     Epoll,
+    /// This rung or an error: for tests, and to find out which rung a kernel is wrong about.
+    Exactly(Rung),
 }
 
 /// How a shard waits for others before it sleeps. An idle machine sleeps in any case.

@@ -22,8 +22,10 @@ def choose(options: argparse.Namespace, suite: typing.Any, out: typing.TextIO) -
     if options.broker:
         return contextlib.nullcontext(Broker(options.broker))
     if options.oracle:
-        return started(Kafka(suite, out))
-    return started(Ailurus(binary(options, out), suite, options.shards, out))
+        broker = Kafka(suite, out)
+    else:
+        broker = Ailurus(binary(options, out), suite, options.shards, out)
+    return kept(broker) if suite.owns_broker else started(broker)
 
 
 def binary(options: argparse.Namespace, out: typing.TextIO) -> pathlib.Path:
@@ -56,7 +58,8 @@ class Process(Broker):
         self.log.unlink(missing_ok=True)
         self.child: subprocess.Popen[bytes] | None = None
 
-    def command(self) -> list[str]:
+    def command(self, shards: object = None) -> list[str]:
+        """What starts it, with so many shards if it has shards."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -107,7 +110,7 @@ class Ailurus(Process):
         self.settings = suite.settings
         self.admin_port = free_port()
 
-    def command(self) -> list[str]:
+    def command(self, shards: object = None) -> list[str]:
         settings = [word for name, value in self.settings.items() for word in ("--set", f"{name}={value}")]
         return [
             str(self.program),
@@ -116,7 +119,7 @@ class Ailurus(Process):
             *("--data-dir", str(self.folder / "data")),
             *("--kafka-addr", self.address),
             *("--admin-addr", f"127.0.0.1:{self.admin_port}"),
-            *("--shards", str(self.shards)),
+            *("--shards", str(self.shards if shards is None else shards)),
             *settings,
         ]
 
@@ -137,7 +140,7 @@ class Kafka(Process):
         cluster = "MkU3OEVBNTcwNTJENDM2Qk"
         tools.run(out, *self.java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties)
 
-    def command(self) -> list[str]:
+    def command(self, shards: object = None) -> list[str]:
         return [*self.java, "kafka.Kafka", str(self.properties)]
 
     def _properties(self, settings: dict[str, str]) -> str:
@@ -158,6 +161,13 @@ class Kafka(Process):
             **settings,
         }
         return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+@contextlib.contextmanager
+def kept(broker: Process) -> typing.Iterator[Process]:
+    """For a suite that starts and kills the broker itself. Its files stay if anything failed."""
+    yield broker
+    shutil.rmtree(broker.folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-import os
+import sys
 import typing
 
 from . import librdkafka, tools
@@ -19,7 +19,7 @@ class Suite:
     about: str
     settings: dict[str, str] = dataclasses.field(default_factory=lambda: {"num.partitions": "4"})
     #: Starts and kills the broker itself, so it must be one of ours.
-    owns_broker: bool = False
+    owns_broker: typing.ClassVar[bool] = False
 
     def prepare(self, out: typing.TextIO) -> None:
         """Installs and compiles; nothing that needs the broker."""
@@ -30,6 +30,16 @@ class Suite:
     def remark(self) -> str:
         """What the line of a passed suite says beyond its time."""
         return ""
+
+
+class KcatSuite(Suite):
+    """kcat: compat/kcat/suite.py."""
+
+    def prepare(self, out: typing.TextIO) -> None:
+        tools.need_program(out, "kcat", "kcat")
+
+    def run(self, broker: Broker, options: argparse.Namespace, out: typing.TextIO) -> None:
+        tools.run(out, sys.executable, "-u", tools.COMPAT / "kcat" / "suite.py", broker.address, timeout=SUITE_SECONDS)
 
 
 class PythonSuite(Suite):
@@ -118,8 +128,36 @@ class LibrdkafkaSuite(Suite):
         return f", {self.passed} tests passed (target/compat/librdkafka.md)"
 
 
+class CrashSuite(Suite):
+    """kill -9 under real producers: compat/crash/crash.py."""
+
+    owns_broker = True
+    #: How many shards the broker starts with, one of these each time. Empty: as the driver was told.
+    shards: tuple[int, ...] = ()
+    cycles, cycles_full = 10, 100
+
+    def prepare(self, out: typing.TextIO) -> None:
+        tools.python(out)
+
+    def run(self, broker: Broker, options: argparse.Namespace, out: typing.TextIO) -> None:
+        shards = ",".join(map(str, self.shards or (options.shards,)))
+        words = ["--port", broker.port, "--log", broker.log, "--shards", shards]
+        words += ["--cycles", self.cycles_full if options.full else self.cycles]
+        words += ["--seed", options.seed] if options.seed is not None else []
+        program = tools.COMPAT / "crash" / "crash.py"
+        limit = SUITE_SECONDS * (10 if options.full else 1)
+        tools.run(out, tools.python(out), "-u", program, *words, "--", *broker.command("{shards}"), timeout=limit)
+
+
+class CrashShardsSuite(CrashSuite):
+    """The same, with another number of shards at each start."""
+
+    shards = (4, 1, 3, 2)
+
+
 def _all() -> list[Suite]:
     return [
+        KcatSuite("kcat", "kcat (librdkafka 2.0, as Debian has it)"),
         PythonSuite("confluent", "confluent-kafka for Python (librdkafka)"),
         PythonSuite("kafka-python", "kafka-python"),
         PythonSuite("aiokafka", "aiokafka"),
@@ -127,6 +165,8 @@ def _all() -> list[Suite]:
         GoSuite("franz-go", "franz-go"),
         RustSuite("rdkafka", "the Rust crate rdkafka (librdkafka)"),
         JavaSuite("java", "the Java client 4.x, its Admin and its console producer and consumer"),
+        CrashSuite("crash", "kill -9 under producers and a group; nothing acknowledged is lost"),
+        CrashShardsSuite("crash-shards", "the same, with another number of shards after each kill"),
         LibrdkafkaSuite(
             "librdkafka",
             "librdkafka's own test-runner",

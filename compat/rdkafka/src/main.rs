@@ -8,6 +8,8 @@
 //! Record `n` goes to partition `n % 4`, so the record at (partition, offset) is number `offset * 4 + partition` and
 //! every consumer can check what it got by its place alone.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program beside the broker, not a part of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -27,6 +27,10 @@ use crate::start::Plan;
 /// How long connections may take to end when the broker stops.
 const GOODBYE: Duration = Duration::from_secs(3);
 
+/// How long a start waits for its port to become free. The kernel tears down the rings of a killed process after it has
+/// reported its end, and until then its listening socket stays: a broker that is restarted at once would meet itself.
+const PORT_WAIT: Duration = Duration::from_secs(1);
+
 /// Why the broker does not serve.
 #[derive(Debug)]
 pub(crate) struct Broken {
@@ -198,7 +202,20 @@ async fn listen(config: &BrokerConfig) -> Result<rt::Listener, Broken> {
         "" => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), endpoint.port),
         host => first_address("listeners", host, endpoint.port).await?,
     };
-    rt::Listener::bind(addr).await.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))
+    bind(addr).await.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))
+}
+
+/// Binds, and waits a moment for a port that is taken: see [`PORT_WAIT`].
+async fn bind(addr: SocketAddr) -> io::Result<rt::Listener> {
+    let deadline = rt::now() + PORT_WAIT;
+    loop {
+        match rt::Listener::bind(addr).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && rt::now() < deadline => {
+                rt::sleep(Duration::from_millis(5)).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 async fn admin_addr(text: &str) -> Result<SocketAddr, Broken> {

@@ -243,7 +243,9 @@ fn paged(partition: MetadataResponsePartition) -> DescribeTopicPartitionsRespons
         replica_nodes: partition.replica_nodes,
         isr_nodes: partition.isr_nodes,
         offline_replicas: partition.offline_replicas,
-        ..Default::default()
+        // Empty, not null: nobody is eligible beyond the ISR. The Java client takes the length of both without a look.
+        eligible_leader_replicas: Some(Vec::new()),
+        last_known_elr: Some(Vec::new()),
     }
 }
 

@@ -72,14 +72,25 @@ impl Core {
         self.tail_bytes.get()
     }
 
+    /// Clients' appends are refused, or taken again.
+    pub(crate) fn set_full(&self, full: bool) {
+        if self.full.replace(full) != full {
+            let reserve = self.config.min_free_bytes;
+            tracing::warn!(full, reserve, "disk space: clients' appends are refused while it is full");
+            self.room.notify_all();
+            self.ring();
+        }
+    }
+
     /// Whether tails are below their limit.
     pub(crate) fn has_room(&self) -> bool {
         self.tail_bytes.get() < self.config.tail_bytes_max
     }
 
-    /// Returns when they are.
+    /// Returns when they are, or when the disk is full: then an append gets its refusal rather than a wait for a drain that
+    /// cannot be.
     pub(crate) async fn until_room(&self) {
-        self.room.until(|| self.has_room().then_some(())).await;
+        self.room.until(|| (self.has_room() || self.full.get()).then_some(())).await;
     }
 
     /// There may be something to drain or to recycle.

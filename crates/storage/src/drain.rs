@@ -67,7 +67,7 @@ pub(crate) async fn drain_together(core: &Rc<Core>, logs: &[Rc<Log>]) -> bool {
             Ok(Some(one)) => drained.push((one.log.segments.begin_flush(), one)),
             Ok(None) => {}
             Err(error) if error.is_full() => {
-                core.full.set(true);
+                core.set_full(true);
                 rt::sleep(FULL_RETRY).await;
                 break;
             }

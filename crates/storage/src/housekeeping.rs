@@ -21,15 +21,7 @@ pub(crate) async fn watch_space(core: Rc<Core>) {
                 false
             }
         };
-        let full = short || core.journal.out_of_space();
-        if core.full.replace(full) != full {
-            tracing::warn!(
-                full,
-                reserve = core.config.min_free_bytes,
-                "disk space: clients' appends are refused while full"
-            );
-            core.ring();
-        }
+        core.set_full(short || core.journal.out_of_space());
         let _ = rt::timeout(core.config.housekeeping_interval, bell).await;
     }
 }

@@ -245,7 +245,8 @@ impl Storage {
         self.core.has_room()
     }
 
-    /// Returns when tails are below their limit. Backpressure for producers; nothing is refused without it.
+    /// Returns when tails are below their limit, or when the disk is full and an append would be refused at once.
+    /// Backpressure for producers; nothing is refused without it.
     pub async fn until_room(&self) {
         self.core.until_room().await;
     }
@@ -255,7 +256,7 @@ impl Storage {
         self.core.journal.settled().await;
     }
 
-    /// Commits what was appended and marks the journal as shut down in order. Nothing may be appended any more.
+    /// Commits what was appended and marks the journal as shut down in order. Appends are refused from then on.
     pub async fn shutdown(&self) {
         let keepers = std::mem::take(&mut *self.keepers.borrow_mut());
         for keeper in keepers {
@@ -269,6 +270,8 @@ impl Storage {
         if let Some(writer) = writer {
             writer.await;
         }
+        // Whoever still waits for something that was refused learns it.
+        self.logs().iter().for_each(|log| log.progress().notify_all());
     }
 
     /// Numbers since start.

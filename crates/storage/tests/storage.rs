@@ -140,7 +140,7 @@ fn while_a_flush_is_under_way_the_next_commit_gathers() {
 /// Logs on `shards` shards, group g on shard g % shards; some work, a crash at any moment, another number of shards.
 #[test]
 fn another_number_of_shards_finds_everything() {
-    for seed in seeds(25) {
+    for seed in seeds(15) {
         let disk = DiskFaults { latency: Duration::from_micros(50), sector_bytes: 512, ..DiskFaults::default() };
         let mut sim = sim(seed, disk);
         let acked: Rc<std::cell::RefCell<std::collections::BTreeMap<u64, i64>>> = Rc::default();
@@ -585,4 +585,20 @@ fn retention_moves_the_log_start_durably() {
         assert_eq!(offsets(&logs[0]).await, (start..200).collect::<Vec<_>>());
     })
     .finished();
+}
+
+#[test]
+fn after_shutdown_nothing_is_taken_and_nobody_waits_for_ever() {
+    sim(18, DiskFaults::default())
+        .run(|| async {
+            let (_dir, storage, _) = open().await;
+            let log = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+            let last = append(&log, 100);
+            storage.shutdown().await;
+            assert_eq!(log.frontiers().durable, last, "what was taken before is committed");
+            assert!(matches!(log.append(TERM, batch(Offset(1), 10)), Err(StorageError::Offline)));
+            let ticket = log.save_hard_state(HardState { term: Term(9), vote: None });
+            assert!(matches!(log.settled(ticket).await, Err(StorageError::Offline)));
+        })
+        .finished();
 }

@@ -94,8 +94,12 @@ impl Journal {
     }
 
     /// Puts an entry of `log` into the next commit.
+    ///
+    /// Once the journal is closed this does nothing: the entry never settles, as if the process had ended before it.
     pub(crate) fn append(&self, log: &Rc<Log>, head: &EntryHead, payload: &[&[u8]], mark: Mark) {
-        assert!(!self.closing.get(), "nothing is appended to a journal that ends");
+        if self.closing.get() {
+            return;
+        }
         let mut queue = self.gathering.borrow_mut();
         let full = queue.back().is_none_or(|commit| {
             commit.length() > 0 && commit.length() + u64::from(head.len) > self.config.commit_bytes_max
@@ -171,6 +175,11 @@ impl Journal {
             drop(queue);
             self.appended.notify_all();
         }
+    }
+
+    /// Whether it takes no more entries.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing.get()
     }
 
     /// Takes no more entries, commits what is there and then the mark of a clean shutdown. [`Journal::run`] returns then.

@@ -261,13 +261,12 @@ impl Log {
     /// Returns when everything up to `ticket` is durable.
     ///
     /// # Errors
-    /// [`StorageError::Offline`]: the log was removed first.
+    /// [`StorageError::Offline`]: the log was removed or the storage shut down first; whether it is durable is not known.
     pub async fn settled(&self, ticket: Ticket) -> Result<(), StorageError> {
         let settled = || {
             let state = self.state.borrow();
-            (state.settled >= ticket.0)
-                .then_some(Ok(()))
-                .or((state.life == Life::Gone).then_some(Err(StorageError::Offline)))
+            let gone = state.life == Life::Gone || self.core.journal.is_closed();
+            (state.settled >= ticket.0).then_some(Ok(())).or(gone.then_some(Err(StorageError::Offline)))
         };
         self.progress.until(settled).await
     }
@@ -427,7 +426,7 @@ impl Log {
     }
 
     fn check_open(&self) -> Result<(), StorageError> {
-        if self.failed() { Err(StorageError::Offline) } else { Ok(()) }
+        if self.failed() || self.core.journal.is_closed() { Err(StorageError::Offline) } else { Ok(()) }
     }
 
     fn check_size(&self, entry: &Entry) -> Result<(), StorageError> {

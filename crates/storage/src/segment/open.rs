@@ -13,7 +13,7 @@ use super::checkpoint::{GrowingCheckpoint, SegmentCheckpoint};
 use super::header::{FILE_HEADER_LEN, FileHeader};
 use super::index::{INDEX_ROWS_MAX, SparseIndex};
 use super::name::{FileName, SegmentName};
-use super::set::{Growing, Segment, SegmentSet, State, remove_file, settled};
+use super::set::{Growing, Segment, SegmentSet, State, settled};
 use super::shard::{BLOCK, SegmentShard};
 use super::summary::Summary;
 use super::walker::{Step, Walk, Walker, read_head};
@@ -80,16 +80,16 @@ impl SegmentSet {
             let later = files.partition_point(|file| file.0.base < below);
             let closed = files.drain(..later).map(|(name, bytes)| self.closed_segment(name, bytes)).collect();
             self.state.borrow_mut().closed = closed;
-            self.adopt_growing(checkpoint, &mut files).await?;
-        }
-        if let Some(cut) = at.cut {
-            self.fall_back(cut).await?;
-        }
-        if at.checkpoint.is_some() {
+            match at.cut.filter(|cut| *cut < checkpoint.end.index) {
+                Some(cut) => self.fall_back(checkpoint, cut, at.start, &mut files).await?,
+                None => self.adopt_growing(checkpoint, &mut files).await?,
+            }
             self.scan_on(&mut files, at.cut).await?;
         }
-        // What is left lies behind the end.
+        // Nothing is removed that would be missed.
+        self.check_complete(at)?;
         for (name, _) in files {
+            // It lies behind the end.
             self.remove_file(&name.log()).await?;
             self.remove_file(&name.index()).await?;
         }
@@ -193,36 +193,44 @@ impl SegmentSet {
         Ok(())
     }
 
-    /// The suffix was cut at `cut` after the checkpoint, which therefore may speak of files and frames that are gone: starts
-    /// from the last segment that begins before the cut.
-    async fn fall_back(&self, cut: Index) -> Result<(), SegmentError> {
-        if cut >= self.end().index {
-            return Ok(());
-        }
-        let growing = self.state.borrow_mut().growing.take();
-        let growing = growing.map(|growing| self.closed_segment(growing.name, growing.allocated));
+    /// The suffix was cut at `cut` after the checkpoint, which therefore may speak of files and frames that are gone (the
+    /// growing file may be shorter than it says), while files may have been begun after the cut: starts from the last
+    /// segment that begins before the cut. The others stay in `files`, to be removed once it is certain that nothing is
+    /// missing.
+    async fn fall_back(
+        &self,
+        checkpoint: &SegmentCheckpoint,
+        cut: Index,
+        start: Position,
+        files: &mut Vec<(SegmentName, u64)>,
+    ) -> Result<(), SegmentError> {
+        let growing = checkpoint.growing.as_ref().and_then(|growing| {
+            let place = files.iter().position(|(name, _)| *name == growing.name)?;
+            Some(files.remove(place))
+        });
+        let growing = growing.map(|(name, bytes)| self.closed_segment(name, bytes));
         self.state.borrow_mut().closed.extend(growing);
+        self.restart_at(start);
         loop {
             let Some(last) = self.state.borrow_mut().closed.pop() else { return Ok(()) };
-            let path = last.path.borrow().clone();
-            let header = self.read_header(&last).await?;
-            if let Some(end) = header.and_then(|header| header.end).filter(|end| end.index <= cut) {
-                let mut state = self.state.borrow_mut();
-                state.closed.push(last);
-                (state.end, state.flushed) = (end, end);
-                return Ok(());
+            let header = self.read_header(&last).await?.filter(|header| header.base.index < cut);
+            match header {
+                Some(FileHeader { end: Some(end), .. }) => {
+                    assert!(end.index <= cut, "what was compacted was committed and is never cut");
+                    self.state.borrow_mut().closed.push(last);
+                    self.restart_at(end);
+                    return Ok(());
+                }
+                Some(header) => return self.grow_again(&last, header, cut).await,
+                None => files.push((last.name, last.bytes)),
             }
-            if let Some(header) = header.filter(|header| header.base.index < cut) {
-                assert!(header.end.is_none(), "what was compacted was committed and is never cut");
-                return self.grow_again(&last, header, cut).await;
-            }
-            if let Some(header) = header {
-                let mut state = self.state.borrow_mut();
-                (state.end, state.flushed) = (header.base, header.base);
-            }
-            remove_file(&path).await?;
-            self.remove_file(&last.name.index()).await?;
         }
+    }
+
+    /// Nothing is known behind `end`.
+    fn restart_at(&self, end: Position) {
+        let mut state = self.state.borrow_mut();
+        (state.end, state.flushed) = (end, end);
     }
 
     /// Scans the segment up to the cut and lets it grow from there.

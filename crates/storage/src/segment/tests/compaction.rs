@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ailurus_model::{Offset, Term};
 use ailurus_record::{BatchBuilder, BatchHeader, Codec, Limits, records};
 use ailurus_rt::fs;
-use ailurus_rt::sim::{DiskFaults, Outcome, Sim, SimConfig};
+use ailurus_rt::sim::{DiskFaults, Outcome, Sim, SimConfig, seeds};
 use bytes::Bytes;
 
 use super::model::{Dice, GROUP, dir};
@@ -216,7 +216,7 @@ async fn checkpoint(log: &Shared, set: &SegmentSet) {
 
 #[test]
 fn a_compacted_log_tells_the_same_story() {
-    for seed in 0..25 {
+    for seed in seeds(25) {
         let log = Log::new(seed);
         let mut sim = Sim::new(seed, SimConfig { shards: 1, ..SimConfig::default() });
         for _ in 0..2 {
@@ -229,7 +229,7 @@ fn a_compacted_log_tells_the_same_story() {
 #[test]
 fn a_crash_at_any_step_of_compaction_leaves_the_old_or_the_new() {
     let mut crashes = 0;
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let log = Log::new(seed);
         let mut dice = Dice(!seed);
         let disk = DiskFaults { sector_bytes: 512, ..DiskFaults::default() };

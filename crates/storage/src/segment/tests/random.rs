@@ -152,7 +152,7 @@ async fn live_beside_a_flusher(model: Shared, steps: u64) {
 
 #[test]
 fn flushes_beside_appends_cover_what_they_say() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let model = shared(seed);
         let mut dice = Dice(!seed);
         let disk = DiskFaults { latency: Duration::from_micros(100), ..DiskFaults::default() };
@@ -164,5 +164,32 @@ fn flushes_beside_appends_cover_what_they_say() {
                 sim.crash();
             }
         }
+    }
+}
+
+/// The checkpoint then speaks of bytes and files that the cut has taken.
+#[test]
+fn a_cut_after_the_checkpoint_loses_nothing_before_it() {
+    for seed in 0..60 {
+        let model = shared(seed);
+        let mut sim = Sim::new(seed, SimConfig { shards: 1, ..SimConfig::default() });
+        let cutting = model.clone();
+        sim.run(async move || {
+            let set = open(&cutting).await;
+            (0..40).for_each(|_| cutting.borrow_mut().grow());
+            let frames = cutting.borrow().entries.clone();
+            set.append(&frames).await.expect("appends");
+            checkpoint(&cutting, &set).await.expect("flushes");
+            let to = cutting.borrow_mut().cut(Index(0)).expect("there are entries");
+            set.truncate_suffix(to).await.expect("cuts");
+            assert_eq!(set.end().index, to);
+        })
+        .finished();
+        sim.crash();
+        sim.run(async move || {
+            let set = open(&model).await;
+            assert_eq!(set.end(), model.borrow().end());
+        })
+        .finished();
     }
 }

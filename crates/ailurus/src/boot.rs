@@ -293,6 +293,14 @@ fn storage(config: &BrokerConfig, dir: &std::path::Path) -> StorageConfig {
         handles_max: config.storage_handles_max as usize,
         min_free_bytes: config.storage_min_free_bytes as u64,
         direct_io: config.io_direct,
+        clean_interval: clean_interval(config),
+        compaction_map_bytes: config.log_cleaner_dedupe_buffer_size as u64 / u64::from(rt::shard_count()),
         ..StorageConfig::new(dir)
     }
+}
+
+/// One task looks after retention and compaction both, as often as the more frequent of the two wants.
+fn clean_interval(config: &BrokerConfig) -> Duration {
+    let compaction = if config.log_cleaner_enable { config.log_cleaner_backoff_ms } else { i64::MAX };
+    Duration::from_millis(config.log_retention_check_interval_ms.min(compaction).max(10) as u64)
 }

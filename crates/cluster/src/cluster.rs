@@ -60,6 +60,7 @@ pub struct Cluster {
     pub(crate) controller: RefCell<Option<Rc<Controller>>>,
     pub(crate) gate: rt::Gate,
     pub(crate) closing: Cell<bool>,
+    pub(crate) keeper: Cell<Option<rt::Task<()>>>,
 }
 
 impl Cluster {
@@ -82,6 +83,7 @@ impl Cluster {
             controller: RefCell::new(None),
             gate: rt::Gate::new(),
             closing: Cell::new(false),
+            keeper: Cell::new(None),
             options,
         }
     }

@@ -146,6 +146,8 @@ impl Cluster {
         }
         self.refresh_settings();
         self.remove_orphans().await;
+        let keeper = rt::spawn(rt::Group::Admin, forget_producers(self.clone()));
+        self.keeper.set(Some(keeper));
         self.reconcile(placed.iter().map(|(partition, _)| *partition));
         let opened = || {
             let opening = |local: &crate::reconciler::Local| matches!(local, crate::reconciler::Local::Opening);
@@ -194,6 +196,7 @@ impl Cluster {
 
     async fn close_partitions(&self) {
         self.closing.set(true);
+        self.keeper.set(None);
         for partition in self.partitions() {
             partition.close();
         }
@@ -210,6 +213,19 @@ impl Cluster {
         }
         *self.settings.borrow_mut() = Rc::new(layers.config());
         *self.layers.borrow_mut() = Rc::new(layers);
+    }
+}
+
+/// Forgets idempotent producers that have been silent for `producer.id.expiration.ms`.
+async fn forget_producers(cluster: Rc<Cluster>) {
+    loop {
+        let expiration_ms = i64::from(cluster.settings().producer_id_expiration_ms);
+        // Kafka looks every ten minutes; sooner if they are to be forgotten sooner.
+        rt::sleep_coarse(Duration::from_millis(expiration_ms.clamp(1000, 600_000) as u64)).await;
+        for partition in cluster.partitions() {
+            partition.expire_producers(rt::unix_ms(), expiration_ms);
+            rt::yield_if_needed().await;
+        }
     }
 }
 

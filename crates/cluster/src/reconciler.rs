@@ -90,7 +90,7 @@ impl Cluster {
             retention_bytes: u64::try_from(config.retention_bytes).ok(),
             retention_ms: (config.retention_ms >= 0).then_some(config.retention_ms),
             index_interval_bytes: config.index_interval_bytes as u64,
-            compact: config.cleanup_policy.compact,
+            compact: config.cleanup_policy.compact && self.settings().log_cleaner_enable,
             delete: config.cleanup_policy.delete,
             delete_retention_ms: config.delete_retention_ms,
             min_compaction_lag_ms: config.min_compaction_lag_ms,

@@ -178,7 +178,8 @@ fn brokers(request: &Request) -> Vec<MetadataResponseBroker> {
     let advertised = &request.shard.advertised;
     let node_id = request.shard.cluster.node().0;
     let host = advertised.host.as_str().into();
-    vec![MetadataResponseBroker { node_id, host, port: advertised.port.into(), ..Default::default() }]
+    let rack = request.shard.settings().broker_rack.as_deref().map(Into::into);
+    vec![MetadataResponseBroker { node_id, host, port: advertised.port.into(), rack }]
 }
 
 pub(crate) async fn describe_topic_partitions(
@@ -267,6 +268,7 @@ pub(crate) async fn describe_cluster(request: &mut Request, body: DescribeCluste
         broker_id: broker.node_id,
         host: broker.host,
         port: broker.port,
+        rack: broker.rack,
         ..Default::default()
     };
     DescribeClusterResponse {

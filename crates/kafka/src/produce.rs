@@ -203,6 +203,10 @@ async fn append_all(
     let now = rt::unix_ms();
     let append = |(target, batch): (TopicIdPartition, VerifiedBatch)| {
         let partition = owner.partition(target).ok_or_else(|| Failure::of(ErrorCode::NotLeaderOrFollower))?;
+        let in_sync = partition.replica().member_count();
+        if acks == Acks::All && (partition.config().min_insync_replicas as usize) > in_sync {
+            return Err(Failure::of(ErrorCode::NotEnoughReplicas));
+        }
         let appended = match partition.append(&batch, Origin::Client, now) {
             AppendOutcome::Appended(appended) | AppendOutcome::Duplicate(appended) => appended,
             AppendOutcome::Refused(refusal) => return Err(refusal_failure(refusal)),

@@ -72,6 +72,8 @@ impl Partition {
         let source = producers.clone();
         log.set_producer_source(Rc::new(move || source.borrow().last_batches().collect()));
         let replica = Replica::open(log, node).await?;
+        let rolled_back = producers.clone();
+        replica.on_truncated(Box::new(move |end| rolled_back.borrow_mut().truncate(end)));
         let partition = Rc::new(Partition {
             id,
             replica,

@@ -265,7 +265,7 @@ mod tests {
             let batch = batch(epoch, first, last);
             told.push(match producers.check(&batch) {
                 SequenceCheck::Next => {
-                    let count = i64::from(sequence_plus(last, i32::MAX - first + 1)) + 1;
+                    let count = (i64::from(last) - i64::from(first)).rem_euclid(1 << 31) + 1;
                     let base = end;
                     end = end.plus(count);
                     producers.replay(&batch, base, Offset(end.0 - 1), 0);

@@ -12,4 +12,4 @@
 
 mod replica;
 
-pub use replica::{OpenError, Proposal, Receipt, Refused, Replica, Role, Settlement};
+pub use replica::{OnTruncated, OpenError, Proposal, Receipt, Refused, Replica, Role, Settlement};

@@ -1,7 +1,11 @@
 //! The replica and its driver.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use ailurus_base::sync::{Notify, Watch};
 use ailurus_model::{Acks, Index, NodeId, Offset, Term};
@@ -64,6 +68,12 @@ pub enum Settlement {
     Unknown,
 }
 
+/// Told of the log's new end offset when its suffix was cut.
+pub type OnTruncated = Box<dyn Fn(Offset)>;
+
+/// So many cuts are remembered; a receipt that is older than all of them counts as cut.
+const CUTS_KEPT: usize = 16;
+
 /// One member of a replicated log, on the shard that owns it.
 pub struct Replica {
     log: Rc<Log>,
@@ -74,6 +84,9 @@ pub struct Replica {
     high_watermark: Watch<Offset>,
     /// Rung when anything a waiter may wait for has changed: commit, write, truncation, log start, role.
     moved: Notify,
+    /// The latest cuts, each with the generation that it began.
+    cuts: RefCell<VecDeque<(u32, Index)>>,
+    on_truncated: RefCell<Option<OnTruncated>>,
     driver: Cell<Option<rt::Task<()>>>,
 }
 
@@ -96,6 +109,8 @@ impl Replica {
             term,
             role: Cell::new(Role::Leader),
             moved: Notify::new(),
+            cuts: RefCell::default(),
+            on_truncated: RefCell::new(None),
             driver: Cell::new(None),
         });
         let driver = rt::spawn(rt::Group::Raft, drive(replica.clone()));
@@ -187,6 +202,56 @@ impl Replica {
         self.log.set_log_start(self.log.start_at(offset)).await
     }
 
+    /// `told` hears of every cut, before anything is appended after it: what is derived from the log rolls back there.
+    pub fn on_truncated(&self, told: OnTruncated) {
+        *self.on_truncated.borrow_mut() = Some(told);
+    }
+
+    /// Cuts off the entries from `to` on: a newer leader has others there. Durable when it returns; whoever waits for an
+    /// entry that was cut learns it at once. A group of one member never does this by itself.
+    ///
+    /// # Errors
+    /// The log is offline.
+    ///
+    /// # Panics
+    /// If something committed would be cut.
+    pub async fn truncate_suffix(&self, to: Index) -> Result<(), StorageError> {
+        assert!(to > self.committed.get(), "what is committed is never cut");
+        let mut cut = pin!(self.log.truncate_suffix(to));
+        // The cut itself is made by the first poll; only its flush is waited for.
+        let first = poll_fn(|context| Poll::Ready(cut.as_mut().poll(context))).await;
+        {
+            let mut cuts = self.cuts.borrow_mut();
+            cuts.push_back((self.log.frontiers().generation, to));
+            if cuts.len() > CUTS_KEPT {
+                cuts.pop_front();
+            }
+        }
+        if let Some(told) = &*self.on_truncated.borrow() {
+            told(self.log.end_offset());
+        }
+        self.moved.notify_all();
+        match first {
+            Poll::Ready(result) => result,
+            Poll::Pending => cut.await,
+        }
+    }
+
+    /// True if the entry at `index`, appended in `generation`, was cut since.
+    fn was_cut(&self, index: Index, generation: u32) -> bool {
+        if self.log.frontiers().generation == generation {
+            return false;
+        }
+        let cuts = self.cuts.borrow();
+        let remembered = cuts.front().is_some_and(|(first, _)| *first <= generation + 1);
+        !remembered || cuts.iter().any(|(later, to)| *later > generation && *to <= index)
+    }
+
+    /// How many members hold the log.
+    pub fn member_count(&self) -> usize {
+        1
+    }
+
     /// Ends the replica: no more proposals, and all who wait learn it. The log stays.
     pub fn close(&self) {
         self.role.set(Role::Offline);
@@ -195,17 +260,17 @@ impl Replica {
     }
 
     async fn until_written(&self, receipt: Receipt) -> Settlement {
-        self.settle(receipt.generation, || self.log.frontiers().written >= receipt.index).await
+        self.settle(receipt.index, receipt.generation, || self.log.frontiers().written >= receipt.index).await
     }
 
     async fn until_committed(&self, index: Index, generation: u32) -> Settlement {
-        self.settle(generation, || self.committed.get() >= index).await
+        self.settle(index, generation, || self.committed.get() >= index).await
     }
 
-    async fn settle(&self, generation: u32, kept: impl Fn() -> bool) -> Settlement {
+    async fn settle(&self, index: Index, generation: u32, kept: impl Fn() -> bool) -> Settlement {
         self.moved
             .until(|| {
-                if self.log.frontiers().generation != generation {
+                if self.was_cut(index, generation) {
                     return Some(Settlement::Truncated);
                 }
                 if kept() {

@@ -32,8 +32,12 @@ pub struct StorageConfig {
     pub handles_max: usize,
     /// Kafka-side name `storage.min.free.bytes`: below this, clients' appends are refused while the rest goes on.
     pub min_free_bytes: u64,
-    /// How often free space and retention are looked at.
+    /// How often free space is looked at, if nothing else calls for it.
     pub housekeeping_interval: Duration,
+    /// How often retention, overdue segments and compaction are looked at.
+    pub clean_interval: Duration,
+    /// Bytes of the map of keys that one pass of compaction may hold on this shard.
+    pub compaction_map_bytes: u64,
     /// Direct I/O for journal and segments where the file system allows it.
     pub direct_io: bool,
     /// False leaves out every flush of the journal. For the test that shows that the crash tests would notice.
@@ -58,6 +62,8 @@ impl StorageConfig {
             handles_max: 1024,
             min_free_bytes: 256 << 20,
             housekeeping_interval: Duration::from_secs(5),
+            clean_interval: Duration::from_secs(15),
+            compaction_map_bytes: 16 << 20,
             direct_io: true,
             honest_flush: true,
         }
@@ -79,6 +85,8 @@ impl StorageConfig {
             handles_max: 4,
             min_free_bytes: 0,
             housekeeping_interval: Duration::from_millis(20),
+            clean_interval: Duration::from_millis(20),
+            compaction_map_bytes: 1 << 10,
             ..StorageConfig::new(dir)
         }
     }

@@ -29,7 +29,7 @@ pub(crate) async fn watch_space(core: Rc<Core>) {
 /// Retention, overdue segments and files before the log start, log by log.
 pub(crate) async fn clean(storage: Rc<Storage>) {
     loop {
-        rt::sleep_coarse(storage.core().config.housekeeping_interval).await;
+        rt::sleep_coarse(storage.core().config.clean_interval).await;
         for log in storage.logs() {
             if let Err(error) = log.clean(rt::unix_ms()).await {
                 tracing::warn!(group = %log.id().group, topic = %log.id().topic, %error, "a log could not be cleaned");

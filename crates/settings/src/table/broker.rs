@@ -53,16 +53,16 @@ settings! {
     "Whether topics with `cleanup.policy=compact` are compacted."
     log_cleaner_enable: bool = "log.cleaner.enable" { default: Some("true"), example: "false" }
     "How long compaction rests when nothing was to be compacted."
-    log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms" { unit: Milliseconds, scope: LIVE, default: Some("15000"), valid: AtLeast(0), example: "1000" }
+    log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms" { unit: Milliseconds, default: Some("15000"), valid: AtLeast(0), example: "1000" }
     "Memory for the keys that compaction has seen, of all shards together; larger sets of keys are compacted in several passes."
-    log_cleaner_dedupe_buffer_size: i64 = "log.cleaner.dedupe.buffer.size" { unit: Bytes, scope: LIVE, default: Some("134217728"), valid: AtLeast(1 << 20), example: "33554432" }
+    log_cleaner_dedupe_buffer_size: i64 = "log.cleaner.dedupe.buffer.size" { unit: Bytes, default: Some("134217728"), valid: AtLeast(1 << 20), example: "33554432" }
 
     "Largest request taken; a longer one closes its connection before any of it is read."
     socket_request_max_bytes: i32 = "socket.request.max.bytes" { unit: Bytes, default: Some("104857600"), valid: AtLeast(1), example: "209715200" }
     "Connections of all listeners together."
     max_connections: i32 = "max.connections" { scope: LIVE, default: Some("2147483647"), valid: AtLeast(0), example: "20000" }
     "Connections from one address."
-    max_connections_per_ip: i32 = "max.connections.per.ip" { scope: LIVE, default: Some("2147483647"), valid: AtLeast(0), example: "1000" }
+    max_connections_per_ip: i32 = "max.connections.per.ip" { active: false, default: Some("2147483647"), valid: AtLeast(0), example: "1000" }
     "After how long without a request a connection is closed. -1: never."
     connections_max_idle_ms: i64 = "connections.max.idle.ms" { unit: Milliseconds, default: Some("600000"), valid: AtLeast(-1), example: "60000" }
 

@@ -44,7 +44,7 @@ impl SegmentLimits {
             grow_bytes: (64 << 10, 32 << 20),
             read_bytes: (64 << 10, 1 << 20),
             write_bytes: 1 << 20,
-            compaction_map_bytes: 16 << 20,
+            compaction_map_bytes: config.compaction_map_bytes,
             index_bytes: 4 << 20,
             cache_bytes: config.cache_bytes,
             handles_max: config.handles_max,

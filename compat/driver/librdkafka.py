@@ -99,16 +99,17 @@ def numbers() -> list[str]:
 def run(address: str, scripts: pathlib.Path, only: list[str], out: typing.TextIO) -> collections.Counter:
     """Runs all that is not in skip.txt, writes the table, and fails below the number that must pass."""
     skip, known = reasons("skip.txt"), reasons("known.txt")
-    chosen = only or [number for number in numbers() if number not in skip]
+    chosen = list(only) or [number for number in numbers() if number not in skip]
+    chosen += [part for part in parts() if part.split("/")[0] in (only or chosen)]
     chosen.sort(key=lambda number: SLOW.index(number) if number in SLOW else len(SLOW))
     results = run_all(address, scripts, chosen, AT_ONCE)
     # Many measure time, and on two cores with neighbours time is not what it should be: those get one more try alone.
-    again = {number_of(result) for result in results if result.state == "failed" and result.name not in known}
+    again = {unit_of(result) for result in results if result.state == "failed" and result.name not in known}
     if again:
-        results = [result for result in results if number_of(result) not in again]
+        results = [result for result in results if unit_of(result) not in again]
         alone = run_all(address, scripts, sorted(again), 1)
         results += [dataclasses.replace(result, reason=f"second try, alone. {result.reason}") for result in alone]
-    count = collections.Counter(result.state for result in results)
+    count = collections.Counter(result.state for result in results if "/" not in result.name)
     write_table(results, skip, known, out)
     surprises = [result.name for result in results if result.state == "failed" and result.name not in known]
     if surprises:
@@ -125,13 +126,22 @@ def run_all(address: str, scripts: pathlib.Path, chosen: list[str], at_once: int
         return [result for results in by_number for result in results]
 
 
-def number_of(result: Result) -> str:
-    return result.name[:4]
+def unit_of(result: Result) -> str:
+    """What to run to get this result again: a number, or a number and one of its parts."""
+    number, slash, part = result.name.partition("/")
+    return number[:4] + slash + part
 
 
-def run_one(address: str, scripts: pathlib.Path, number: str) -> list[Result]:
-    """One file of tests in a process of its own, in a folder of its own."""
-    folder = tools.LOGS / "librdkafka" / number
+def parts() -> list[str]:
+    """`number/part` for each line of subtests.txt."""
+    lines = (tools.COMPAT / "librdkafka" / "subtests.txt").read_text().splitlines()
+    return ["/".join(line.split()) for line in lines if line and not line.startswith("#")]
+
+
+def run_one(address: str, scripts: pathlib.Path, unit: str) -> list[Result]:
+    """One file of tests, or one part of it, in a process of its own, in a folder of its own."""
+    number, _, part = unit.partition("/")
+    folder = tools.LOGS / "librdkafka" / unit.replace("/", "-").rstrip(":")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with contextlib.suppress(FileExistsError):
@@ -148,6 +158,8 @@ def run_one(address: str, scripts: pathlib.Path, number: str) -> list[Result]:
         "KAFKA_PATH": str(scripts),
         "BROKERS": address,
     }
+    if part:
+        env["SUBTESTS"] = part
     # It makes the tests expect that connections break now and then.
     env.pop("CI", None)
     started = time.monotonic()
@@ -166,11 +178,17 @@ def run_one(address: str, scripts: pathlib.Path, number: str) -> list[Result]:
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-            return [Result(number, "failed", TEST_SECONDS, f"not done after {TEST_SECONDS} s")]
+            return [Result(unit, "failed", TEST_SECONDS, f"not done after {TEST_SECONDS} s")]
     seconds = time.monotonic() - started
     if not report.exists():
-        return [Result(number, "failed", seconds, f"ended with {code}: {last_words(folder / 'log')}")]
-    return list(read_report(report, number, folder / "log"))
+        return [Result(unit, "failed", seconds, f"ended with {code}: {last_words(folder / 'log')}")]
+    results = list(read_report(report, number, folder / "log"))
+    if not part:
+        return results
+    # A part that no subtest bears the name of would pass without a word.
+    if f"[ {part}" not in (folder / "log").read_text(errors="replace"):
+        return [Result(unit, "failed", seconds, "there is no such part")]
+    return [dataclasses.replace(result, name=f"{result.name}/{part}") for result in results]
 
 
 def read_report(report: pathlib.Path, number: str, log: pathlib.Path) -> typing.Iterator[Result]:

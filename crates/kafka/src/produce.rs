@@ -12,7 +12,7 @@ use ailurus_cluster::state::ClusterState;
 use ailurus_model::{Acks, PartitionId, ShardId, TopicId, TopicIdPartition};
 use ailurus_partition::append::Origin;
 use ailurus_partition::{AppendOutcome, Appended, Partition, Refusal};
-use ailurus_record::{Codec, Limits, RecordError, VerifiedBatch, verify};
+use ailurus_record::{Codec, Limits, RecordError, VerifiedBatch, records, verify};
 use ailurus_replica::Settlement;
 use ailurus_rt::{self as rt, Lane};
 use ailurus_wire::ErrorCode;
@@ -54,16 +54,17 @@ type ItemResult = Result<Outcome, Failure>;
 struct Failure {
     code: ErrorCode,
     message: Option<String>,
-    record: Option<i32>,
+    /// The records at fault, counted from 0; none if it is the batch as a whole.
+    records: Vec<i32>,
 }
 
 impl Failure {
     fn of(code: ErrorCode) -> Self {
-        Failure { code, message: None, record: None }
+        Failure { code, message: None, records: Vec::new() }
     }
 
     fn because(code: ErrorCode, message: impl Into<String>) -> Self {
-        Failure { code, message: Some(message.into()), record: None }
+        Failure { code, message: Some(message.into()), records: Vec::new() }
     }
 }
 
@@ -164,7 +165,7 @@ fn accept_batch(
 
 fn record_failure(error: RecordError) -> Failure {
     let code = ErrorCode::from_code(error.kind().code());
-    Failure { code, message: Some(error.to_string()), record: error.record_index() }
+    Failure { code, message: Some(error.to_string()), records: error.record_index().into_iter().collect() }
 }
 
 type Place = (usize, usize);
@@ -209,7 +210,7 @@ async fn append_all(
         }
         let appended = match partition.append(&batch, Origin::Client, now) {
             AppendOutcome::Appended(appended) | AppendOutcome::Duplicate(appended) => appended,
-            AppendOutcome::Refused(refusal) => return Err(refusal_failure(refusal)),
+            AppendOutcome::Refused(refusal) => return Err(refusal_failure(refusal, &batch)),
         };
         Ok((partition, appended))
     };
@@ -238,17 +239,17 @@ async fn settle(partition: &Partition, appended: Appended, acks: Acks) -> ItemRe
     }
 }
 
-fn refusal_failure(refusal: Refusal) -> Failure {
+fn refusal_failure(refusal: Refusal, batch: &VerifiedBatch) -> Failure {
     match refusal {
         Refusal::TooLarge { size, max } => Failure::because(
             ErrorCode::MessageTooLarge,
             format!("the batch has {size} bytes, the topic's max.message.bytes is {max}"),
         ),
         Refusal::InvalidRecord(reason) => Failure::because(ErrorCode::InvalidRecord, reason),
-        Refusal::KeyMissing { record } => Failure {
+        Refusal::KeyMissing { .. } => Failure {
             code: ErrorCode::InvalidRecord,
             message: Some("a compacted topic needs a key in every record".into()),
-            record: Some(record),
+            records: without_key(batch),
         },
         Refusal::InvalidTimestamp { timestamp } => Failure::because(
             ErrorCode::InvalidTimestamp,
@@ -271,6 +272,16 @@ fn refusal_failure(refusal: Refusal) -> Failure {
     }
 }
 
+/// All records at fault: a client fails those it is told of for good and may send the others again.
+fn without_key(batch: &VerifiedBatch) -> Vec<i32> {
+    let records = records(&batch.bytes, &Limits::PRODUCE).into_iter().flatten();
+    (0..)
+        .zip(records)
+        .filter(|(_, record)| record.as_ref().is_ok_and(|record| record.key.is_none()))
+        .map(|(n, _)| n)
+        .collect()
+}
+
 fn fill(response: &mut ProduceResponse, results: impl IntoIterator<Item = (Place, ItemResult)>) {
     for ((topic, partition), result) in results {
         let answer = &mut response.responses[topic].partition_responses[partition];
@@ -282,7 +293,7 @@ fn fill(response: &mut ProduceResponse, results: impl IntoIterator<Item = (Place
             }
             Err(failure) => {
                 answer.error_code = failure.code;
-                answer.record_errors = failure.record.into_iter().map(record_error).collect();
+                answer.record_errors = failure.records.into_iter().map(record_error).collect();
                 answer.error_message = failure.message.map(Into::into);
             }
         }

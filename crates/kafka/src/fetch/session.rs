@@ -96,7 +96,7 @@ impl Sessions {
         now: Instant,
         new_id: impl FnMut() -> i32,
     ) -> Result<Fetchable, ErrorCode> {
-        if asked.epoch > 0 {
+        if !matches!(asked.epoch, 0 | -1) {
             return self.go_on(asked, wishes, forgotten, now);
         }
         // Epoch 0 begins a session, -1 has none; either way the named one has ended.
@@ -269,6 +269,7 @@ mod tests {
         begin(&mut sessions, (0, 0), &[1], &[], NOW).expect("a new session");
         assert_eq!(begin(&mut sessions, (1, 2), &[], &[], NOW), Err(ErrorCode::InvalidFetchSessionEpoch));
         assert_eq!(begin(&mut sessions, (9, 1), &[], &[], NOW), Err(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!(begin(&mut sessions, (1, -2), &[1], &[], NOW), Err(ErrorCode::InvalidFetchSessionEpoch));
         assert_eq!(next_epoch(i32::MAX), 1);
     }
 

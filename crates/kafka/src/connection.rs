@@ -6,8 +6,9 @@
 //! appends and its replies keep their order.
 //!
 //! What always holds: memory for a frame is granted before the frame is read, and nothing larger than one grant is
-//! taken; a connection has at most [`REPLIES_MAX`] answers outstanding; one that stalls in the middle of a frame, or is
-//! idle for too long, is closed by the shard's sweeper. A recv is never abandoned with the connection alive: to end one,
+//! taken; a connection has at most [`REPLIES_MAX`] answers outstanding, of which those that are done and not sent hold
+//! [`UNSENT_MAX`] bytes and one answer more; one that stalls in the middle of a frame, or is idle for too long, is closed
+//! by the shard's sweeper, and at once if others wait for the memory that it holds. A recv is never abandoned with the connection alive: to end one,
 //! the connection is shut down.
 
 use std::cell::{Cell, RefCell};
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ailurus_base::sync::{Notify, oneshot};
-use ailurus_rt::{self as rt, Closer, Conn, ConnRx, ConnTx, Instant, Permit, Task};
+use ailurus_rt::{self as rt, Closer, Conn, ConnRx, ConnTx, Instant, Memory, Permit, Task};
 use ailurus_wire::{LENGTH_BYTES, RequestHeader};
 use bytes::Bytes;
 
@@ -25,6 +26,16 @@ use crate::server::KafkaShard;
 
 /// Answers that a connection may have outstanding before its next request is read.
 pub(crate) const REPLIES_MAX: usize = 64;
+
+/// Bytes of answers that may be ready and not sent before the next request is read.
+const UNSENT_MAX: usize = 1 << 20;
+
+/// How often the sweeper looks.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// While others wait for memory, a frame that holds some must come on by this much from one look of the sweeper to the
+/// next, or be complete.
+const PACE: u64 = 64 << 10;
 
 /// A frame must be there this long after its length...
 const FRAME_TIME: Duration = Duration::from_secs(30);
@@ -43,13 +54,35 @@ const WRITE_TIME: Duration = Duration::from_secs(60);
 pub(crate) struct Watch {
     deadline: Cell<Option<Instant>>,
     write_deadline: Cell<Option<Instant>>,
+    /// Where the frame that is being read has its memory from.
+    filling: RefCell<Option<Filling>>,
     closer: Closer,
 }
 
+/// A frame on its way in.
+struct Filling {
+    memory: Rc<Memory>,
+    /// What the connection had received when the sweeper last looked.
+    seen: Option<u64>,
+}
+
 impl Watch {
+    fn new(closer: Closer) -> Self {
+        Watch { deadline: Cell::new(None), write_deadline: Cell::new(None), filling: RefCell::new(None), closer }
+    }
+
     fn expired(&self, now: Instant) -> bool {
         let past = |deadline: &Cell<Option<Instant>>| deadline.get().is_some_and(|deadline| deadline <= now);
         past(&self.deadline) || past(&self.write_deadline)
+    }
+
+    /// Whether others wait for the memory of a frame that does not come on. To be asked at every look of the sweeper.
+    fn is_in_the_way(&self) -> bool {
+        let mut filling = self.filling.borrow_mut();
+        let Some(filling) = filling.as_mut() else { return false };
+        let received = self.closer.received();
+        let slow = filling.seen.replace(received).is_some_and(|seen| received.saturating_sub(seen) < PACE);
+        slow && filling.memory.waiting() > 0
     }
 
     /// Ends the connection's reads and writes.
@@ -61,10 +94,10 @@ impl Watch {
 /// Closes connections that are past their deadline. Runs once per shard.
 pub(crate) async fn sweep(shard: Rc<KafkaShard>) {
     loop {
-        rt::sleep_coarse(Duration::from_millis(500)).await;
+        rt::sleep_coarse(SWEEP).await;
         let now = rt::now();
         for watch in shard.connections() {
-            if watch.expired(now) {
+            if watch.is_in_the_way() || watch.expired(now) {
                 watch.shut_down();
             }
         }
@@ -74,10 +107,25 @@ pub(crate) async fn sweep(shard: Rc<KafkaShard>) {
 /// The answers that are still to come, in the order of their requests.
 #[derive(Default)]
 struct Replies {
-    queue: RefCell<VecDeque<Task<Answer>>>,
+    queue: RefCell<VecDeque<Reply>>,
+    /// Bytes of those that are done.
+    unsent: Cell<usize>,
     changed: Notify,
     /// No further request will come.
     ended: Cell<bool>,
+}
+
+/// An answer to come.
+struct Reply {
+    task: Task<Answer>,
+    /// Dropped when all answers before it are sent.
+    next: oneshot::Sender<()>,
+}
+
+impl Replies {
+    fn has_room(&self) -> bool {
+        self.queue.borrow().len() < REPLIES_MAX && self.unsent.get() < UNSENT_MAX
+    }
 }
 
 /// Dropped when the next request of the connection may be read.
@@ -87,7 +135,7 @@ pub(crate) struct Turn(#[allow(dead_code, reason = "its drop is the message")] o
 pub(crate) async fn serve(shard: Rc<KafkaShard>, conn: Conn) {
     let peer = conn.peer();
     let (rx, tx) = conn.split();
-    let watch = Rc::new(Watch { deadline: Cell::new(None), write_deadline: Cell::new(None), closer: rx.closer() });
+    let watch = Rc::new(Watch::new(rx.closer()));
     let Some(_registered) = shard.register(&watch) else { return };
     let replies = Rc::new(Replies::default());
     let writer = rt::spawn(rt::Group::Kafka, write(replies.clone(), tx, watch.clone()));
@@ -115,27 +163,36 @@ async fn read(
         let received = rt::now();
         let mut body = frame;
         let header = RequestHeader::decode(&mut body).map_err(|_| "the request header is malformed")?;
-        let (turn, next) = oneshot::channel();
+        let (turn, ended) = oneshot::channel();
+        let (first, next) = oneshot::channel();
         let request = Request {
             shard: shard.clone(),
             header,
             body,
             permit: Some(permit),
             turn: Some(Turn(turn)),
+            next,
             received,
             client_host,
             held: Vec::new(),
         };
-        replies.queue.borrow_mut().push_back(rt::spawn(rt::Group::Kafka, dispatch::answer(request)));
+        let answer = answer(replies.clone(), request);
+        replies.queue.borrow_mut().push_back(Reply { task: rt::spawn(rt::Group::Kafka, answer), next: first });
         replies.changed.notify_all();
-        let _dropped_is_the_message = next.await;
-        let room = || (replies.queue.borrow().len() < REPLIES_MAX || replies.ended.get()).then_some(());
+        let _dropped_is_the_message = ended.await;
+        let room = || (replies.has_room() || replies.ended.get()).then_some(());
         replies.changed.until(room).await;
         if replies.ended.get() {
             return Ok(());
         }
     }
     Ok(())
+}
+
+async fn answer(replies: Rc<Replies>, request: Request) -> Answer {
+    let answer = dispatch::answer(request).await;
+    replies.unsent.set(replies.unsent.get() + answer.len());
+    answer
 }
 
 /// The next frame without its length, with the memory that was granted for it; nothing at the end of the connection.
@@ -158,9 +215,12 @@ async fn read_frame(
     }
     // Waiting for memory is not the client's fault.
     watch.deadline.set(None);
-    let permit = shard.memory().acquire(length as u64).await;
+    let memory = shard.admission().for_frame(length as u64);
+    let permit = memory.acquire(length as u64).await;
     watch.deadline.set(Some(rt::now() + time));
+    watch.filling.replace(Some(Filling { memory: memory.clone(), seen: None }));
     let frame = rx.read(length).await.map_err(|_| "it was reset or stalled inside a frame")?;
+    watch.filling.replace(None);
     watch.deadline.set(None);
     shard.stats.bytes_in.set(shard.stats.bytes_in.get() + length as u64 + LENGTH_BYTES as u64);
     Ok(Some((frame.ok_or("it ended inside a frame")?, permit)))
@@ -168,6 +228,7 @@ async fn read_frame(
 
 async fn write(replies: Rc<Replies>, mut tx: ConnTx, watch: Rc<Watch>) {
     while let Some(answer) = next_answer(&replies).await {
+        let bytes = answer.len();
         let (parts, _held) = match answer {
             Answer::Send(parts, held) => (parts, held),
             Answer::Silence => continue,
@@ -176,6 +237,8 @@ async fn write(replies: Rc<Replies>, mut tx: ConnTx, watch: Rc<Watch>) {
         watch.write_deadline.set(Some(rt::now() + WRITE_TIME));
         let written = tx.write(parts).await;
         watch.write_deadline.set(None);
+        replies.unsent.set(replies.unsent.get() - bytes);
+        replies.changed.notify_all();
         if written.is_err() {
             break;
         }
@@ -189,10 +252,11 @@ async fn write(replies: Rc<Replies>, mut tx: ConnTx, watch: Rc<Watch>) {
 
 async fn next_answer(replies: &Replies) -> Option<Answer> {
     let first = || match replies.queue.borrow_mut().pop_front() {
-        Some(task) => Some(Some(task)),
+        Some(reply) => Some(Some(reply)),
         None => replies.ended.get().then_some(None),
     };
-    let task = replies.changed.until(first).await?;
+    let Reply { task, next } = replies.changed.until(first).await?;
+    drop(next);
     let answer = task.await;
     replies.changed.notify_all();
     Some(answer)

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use ailurus_base::sync::oneshot;
 use ailurus_rt::{self as rt, Foreign, Instant, Permit};
 use ailurus_wire::{ApiKey, ErrorCode, Message, RequestHeader, Response, WireError, encode_response};
 use bytes::Bytes;
@@ -33,9 +34,21 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     pub(crate) permit: Option<Permit>,
     pub(crate) turn: Option<Turn>,
+    /// Ends when all answers before this one are sent.
+    pub(crate) next: oneshot::Receiver<()>,
     pub(crate) received: Instant,
     pub(crate) client_host: std::net::IpAddr,
     pub(crate) held: Vec<Foreign<Permit>>,
+}
+
+impl Answer {
+    /// Bytes that it holds until it is sent.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Answer::Send(parts, _) => parts.iter().map(Bytes::len).sum(),
+            Answer::Silence | Answer::Close => 0,
+        }
+    }
 }
 
 impl Request {
@@ -52,6 +65,11 @@ impl Request {
     /// Only waiting is left, and what had to keep its order has it: the next request may be read.
     pub(crate) fn end_turn(&mut self) {
         self.turn = None;
+    }
+
+    /// Waits until all answers before this one are sent.
+    pub(crate) async fn until_next(&mut self) {
+        let _dropped_is_the_message = (&mut self.next).await;
     }
 
     /// Nothing of the frame is needed any more: what the waiting waits for may need its memory.

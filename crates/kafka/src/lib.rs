@@ -7,10 +7,11 @@
 //! What always holds: replies leave in the order of the requests; memory for a frame is granted before it is read; what
 //! is not served is not advertised; no input makes this crate panic.
 //!
-//! Reading order: [`server`] (what a shard's connections share), `connection` (frames in, replies out), `dispatch` (who
-//! answers what), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
+//! Reading order: [`server`] (what a shard's connections share), `admission` (who may take how much memory), `connection`
+//! (frames in, replies out), `dispatch` (who answers what), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
 //! `describe`, `reassign`, `producer_id`, `groups`, `offsets`, `api_versions`; [`stats`].
 
+mod admission;
 mod api_versions;
 mod configs;
 mod connection;

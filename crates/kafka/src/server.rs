@@ -10,17 +10,15 @@ use std::time::Duration;
 use ailurus_base::HashMap;
 use ailurus_cluster::Cluster;
 use ailurus_coordinator::Groups;
-use ailurus_rt::{self as rt, Abort, Instant, Lane, Listener, Memory, Sharded};
+use ailurus_rt::{self as rt, Abort, Instant, Lane, Listener, Sharded};
 use ailurus_settings::BrokerConfig;
 
+use crate::admission::Admission;
 use crate::connection::{self, Watch};
 use crate::fetch::WaitKey;
 use crate::fetch::owner::Waiting;
 use crate::fetch::session::Sessions;
 use crate::stats::KafkaStats;
-
-/// Largest part of the shard's request memory that one frame may take, so that one client cannot keep all others out.
-const FRAME_SHARE: u64 = 2;
 
 /// Where clients find this broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +37,7 @@ pub struct KafkaShard {
     pub(crate) sessions: RefCell<Sessions>,
     pub(crate) producer_ids: RefCell<Range<i64>>,
     pub(crate) stats: KafkaStats,
-    memory: Rc<Memory>,
+    admission: Admission,
     connections: RefCell<Vec<Weak<Watch>>>,
     connected: Cell<usize>,
     sweeper: Cell<Option<rt::Task<()>>>,
@@ -116,7 +114,8 @@ impl KafkaShard {
             sessions: RefCell::new(Sessions::new(slots / usize::from(rt::shard_count()))),
             producer_ids: RefCell::new(0..0),
             stats: KafkaStats::default(),
-            memory: rt::memory(),
+            // Free is all of it: nobody else takes from the memory for requests.
+            admission: Admission::of(rt::memory().free()),
             connections: RefCell::default(),
             connected: Cell::new(0),
             sweeper: Cell::new(None),
@@ -184,8 +183,8 @@ impl KafkaShard {
         self.connections.borrow().iter().filter_map(Weak::upgrade).collect()
     }
 
-    pub(crate) fn memory(&self) -> &Rc<Memory> {
-        &self.memory
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     pub(crate) fn settings(&self) -> Rc<BrokerConfig> {
@@ -193,8 +192,7 @@ impl KafkaShard {
     }
 
     pub(crate) fn frame_bytes_max(&self) -> usize {
-        let granted = self.memory.largest() / FRAME_SHARE;
-        (self.settings().socket_request_max_bytes as usize).min(granted as usize)
+        (self.settings().socket_request_max_bytes as usize).min(self.admission.frame_bytes_max() as usize)
     }
 
     pub(crate) fn idle_deadline(&self) -> Option<Instant> {

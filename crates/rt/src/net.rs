@@ -18,6 +18,7 @@ use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, SetLen};
 use compio::driver::op::{self, RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
@@ -143,6 +144,7 @@ struct Wire {
     driver: Rc<Driver>,
     peer: SocketAddr,
     local: SocketAddr,
+    received: Cell<u64>,
     _counted: Counted,
 }
 
@@ -173,7 +175,7 @@ impl Conn {
         socket.set_keepalive(true)?;
         let peer = socket_addr(socket.peer_addr()?)?;
         let local = socket_addr(socket.local_addr()?)?;
-        Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, _counted: counted }) })
+        Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, received: Cell::new(0), _counted: counted }) })
     }
 
     /// The other end.
@@ -293,6 +295,7 @@ impl ConnRx {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     count_bytes(|shard| &shard.stats.bytes_received, &result);
+                    self.wire.received.set(self.wire.received.get() + *result.as_ref().unwrap_or(&0) as u64);
                     return (result, buf);
                 }
             }
@@ -376,6 +379,11 @@ impl Drop for ConnTx {
 pub struct Closer(Weak<Wire>);
 
 impl Closer {
+    /// Bytes received on the connection so far: who waits for more can see whether any come.
+    pub fn received(&self) -> u64 {
+        self.0.upgrade().map_or(0, |wire| wire.received.get())
+    }
+
     /// Shuts both directions down: a pending read ends as if the other end had closed, a pending write fails.
     pub fn shutdown(&self) {
         if let Some(wire) = self.0.upgrade() {

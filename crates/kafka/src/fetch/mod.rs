@@ -53,6 +53,8 @@ pub(crate) async fn fetch(request: &mut Request, body: FetchRequest) -> FetchRes
     let min_bytes = (body.min_bytes.max(0) as u64).min(limit as u64);
     request.let_go_of_frame();
     request.end_turn();
+    // Nothing is read for one whose client does not even take the answers before it.
+    request.until_next().await;
     let (reads, held) = read_at_owners(&shard, &items, min_bytes, limit, wait).await;
     request.hold(held);
     respond(&shard, &fetchable, &items, trimmed(reads, limit), body.isolation_level == READ_COMMITTED)

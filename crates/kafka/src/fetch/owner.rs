@@ -14,8 +14,8 @@ use bytes::Bytes;
 use super::session::Wish;
 use crate::server::KafkaShard;
 
-/// One answer takes at most this part of the shard's request memory.
-const ANSWER_SHARE: u64 = 16;
+/// One answer takes at most this part of what the shard may grant to one.
+const ANSWER_SHARE: u64 = 8;
 
 /// What is read when that memory is taken: little enough to be held by every connection there may be.
 const MEAGRE_BYTES: usize = 64 << 10;
@@ -102,8 +102,9 @@ fn look(cluster: &Cluster, partitions: &[(TopicIdPartition, Wish)]) -> Standing 
 }
 
 async fn read_all(shard: &KafkaShard, fetch: OwnerFetch, standing: Standing) -> OwnerRead {
-    let wanted = (fetch.max_bytes as u64).min(shard.memory().largest() / ANSWER_SHARE);
-    let mut permit = shard.memory().try_acquire(wanted);
+    let memory = shard.admission().for_answers();
+    let wanted = (fetch.max_bytes as u64).min(memory.largest() / ANSWER_SHARE);
+    let mut permit = memory.try_acquire(wanted);
     let mut room = if permit.is_some() { wanted as usize } else { fetch.max_bytes.min(MEAGRE_BYTES) };
     let mut partitions = Vec::with_capacity(fetch.partitions.len());
     let mut total = 0;

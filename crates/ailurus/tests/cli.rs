@@ -2,122 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "tests look at the broker from outside")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde_json::Value;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_ailurus");
-
-/// An empty directory of this test's own.
-fn fresh(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&dir);
-    dir
-}
-
-/// A running broker; killed when dropped.
-struct Broker {
-    child: Child,
-    banner: Value,
-}
-
-impl Broker {
-    fn start(dir: &Path, more: &[&str]) -> Broker {
-        let mut child = start_command(dir).args(more).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let banner = serde_json::from_str(&line).unwrap_or_else(|error| panic!("no banner but {line:?}: {error}"));
-        Broker { child, banner }
-    }
-
-    fn address(&self) -> &str {
-        self.banner["kafka"].as_str().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    fn end(mut self, signal: &str) -> ExitStatus {
-        self.signal(signal);
-        self.child.wait().unwrap()
-    }
-
-    fn run(&self, words: &[&str], input: &str) -> Output {
-        let mut child = Command::new(BINARY)
-            .args(words)
-            .args(["-b", self.address()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    }
-
-    /// Standard output of a verb that must succeed.
-    fn feed(&self, words: &[&str], input: &str) -> String {
-        let output = self.run(words, input);
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// The same without input.
-    fn out(&self, words: &[&str]) -> String {
-        self.feed(words, "")
-    }
-
-    /// The same as JSON.
-    fn json(&self, words: &[&str]) -> Value {
-        serde_json::from_str(&self.out(&[words, &["--format", "json"]].concat())).unwrap()
-    }
-
-    /// Exit code and standard error of a verb that must fail.
-    fn fault(&self, words: &[&str]) -> (i32, String) {
-        let output = self.run(words, "");
-        assert!(!output.status.success(), "{words:?} succeeded");
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut socket = TcpStream::connect(self.banner["admin"].as_str().unwrap()).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut reply = String::new();
-        socket.read_to_string(&mut reply).unwrap();
-        reply
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn start_command(dir: &Path) -> Command {
-    let mut command = Command::new(BINARY);
-    command.args(["start", "--mode", "dev", "--shards", "2", "--format", "json"]);
-    command.args(["--kafka-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--data-dir"]).arg(dir);
-    command.args(["--memory", "64MiB", "--set", "shard.pin=false", "--set", "journal.file.bytes=4MiB"]);
-    // Whatever the tests are run with is not meant for the broker, which would take it for settings.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AILURUS_")) {
-        command.env_remove(name);
-    }
-    command.env("AILURUS_LOG", "warn");
-    command
-}
-
-/// A start that must fail: exit code and standard error.
-fn failed_start(dir: &Path, more: &[&str]) -> (i32, String) {
-    let output = start_command(dir).args(more).output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
+use support::{BINARY, Broker, failed_start, fresh, until};
 
 fn lines(text: &str) -> Vec<&str> {
     text.lines().collect()
@@ -256,17 +149,6 @@ impl Member {
         assert!(sent.success());
         self.child.wait().unwrap()
     }
-}
-
-/// Looks until it is so; fails after half a minute.
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    for _ in 0..600 {
-        if so() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    panic!("waited in vain until {what}");
 }
 
 #[test]

@@ -5,14 +5,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use ailurus_model::{OwnerEpoch, Term, TopicIdPartition};
+use ailurus_model::{GroupId, OwnerEpoch, Term, TopicIdPartition};
 use ailurus_partition::Partition;
 use ailurus_rt::{self as rt, Lane};
+use ailurus_settings::TopicConfig;
 use ailurus_storage::{Log, LogConfig, LogId};
 
 use crate::change::{Change, Delta};
 use crate::cluster::Cluster;
-use crate::state::{PartitionState, Topic};
+use crate::state::Topic;
 
 /// How long after a failure to open a partition it is tried again; doubled each time.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -130,8 +131,8 @@ impl Cluster {
 
 async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
     let mut retry_after = RETRY_AFTER;
-    while let Some((wish, topic)) = wish(&cluster, partition) {
-        match try_open(&cluster, partition, &wish, &topic).await {
+    while let Some(wish) = wish(&cluster, partition) {
+        match try_open(&cluster, partition, &wish).await {
             Ok(open) => {
                 let term = open.leader_epoch();
                 cluster.local.borrow_mut().insert(partition, Local::Open(open));
@@ -141,7 +142,7 @@ async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
                 return;
             }
             Err(error) => {
-                tracing::error!(topic = %topic.name, %partition, error, "a partition could not be opened, trying again");
+                tracing::error!(topic = %wish.topic, %partition, error, "a partition could not be opened, trying again");
             }
         }
         rt::sleep(retry_after).await;
@@ -151,23 +152,29 @@ async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
     cluster.reconcile([partition]);
 }
 
+/// What opening a partition needs to know. Not the topic itself: a thousand partitions that open at once would each hold
+/// a copy of the list of all thousand.
+struct Wish {
+    group: GroupId,
+    topic: Rc<str>,
+    config: Rc<TopicConfig>,
+    log_config: LogConfig,
+}
+
 /// What is wished for `partition` now; nothing if it is gone or the node is closing.
-fn wish(cluster: &Cluster, partition: TopicIdPartition) -> Option<(PartitionState, Topic)> {
+fn wish(cluster: &Cluster, partition: TopicIdPartition) -> Option<Wish> {
     if cluster.closing.get() {
         return None;
     }
     let state = cluster.state.borrow();
-    Some((state.partition(partition)?.clone(), state.topic_by_id(partition.topic)?.clone()))
+    let (group, topic) = (state.partition(partition)?.group, state.topic_by_id(partition.topic)?);
+    let (config, log_config) = (cluster.topic_config(topic), cluster.log_config(topic));
+    Some(Wish { group, topic: topic.name.clone(), config, log_config })
 }
 
-async fn try_open(
-    cluster: &Rc<Cluster>,
-    partition: TopicIdPartition,
-    wish: &PartitionState,
-    topic: &Topic,
-) -> Result<Rc<Partition>, String> {
-    let log = take_log(cluster, partition, wish, topic).await?;
-    let opened = Partition::open(partition, log.clone(), cluster.node(), cluster.topic_config(topic)).await;
+async fn try_open(cluster: &Rc<Cluster>, partition: TopicIdPartition, wish: &Wish) -> Result<Rc<Partition>, String> {
+    let log = take_log(cluster, partition, wish).await?;
+    let opened = Partition::open(partition, log.clone(), cluster.node(), wish.config.clone()).await;
     opened.map_err(|error| {
         cluster.found.borrow_mut().insert(wish.group, log);
         error.to_string()
@@ -175,13 +182,8 @@ async fn try_open(
 }
 
 /// The log that storage found at start, or a new one.
-async fn take_log(
-    cluster: &Rc<Cluster>,
-    partition: TopicIdPartition,
-    wish: &PartitionState,
-    topic: &Topic,
-) -> Result<Rc<Log>, String> {
-    let config = cluster.log_config(topic);
+async fn take_log(cluster: &Rc<Cluster>, partition: TopicIdPartition, wish: &Wish) -> Result<Rc<Log>, String> {
+    let config = wish.log_config.clone();
     if let Some(log) = cluster.found.borrow_mut().remove(&wish.group) {
         log.set_config(config);
         return Ok(log);

@@ -17,7 +17,7 @@ use ailurus_coordinator::{
     JoinRequest, LeaveRequest, LeavingMember, ListFilter, Protocol, SyncReply, SyncRequest,
 };
 use ailurus_model::NodeId;
-use ailurus_rt::sim::{Outcome, Sim, SimConfig};
+use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_rt::{self as rt, Sharded};
 use ailurus_settings::{BrokerSettings, Layer};
 use ailurus_storage::StorageConfig;
@@ -165,7 +165,7 @@ async fn lone_member(groups: Groups, group: &str) -> JoinReply {
 
 /// Runs `main` for several seeds, each on a new machine.
 fn for_seeds<F: Future<Output = ()> + 'static>(main: impl Fn() -> F + Copy + 'static) {
-    for seed in 0..4 {
+    for seed in seeds(4) {
         machine(seed).run(main).finished();
     }
 }
@@ -207,7 +207,7 @@ fn two_members_rebalance_wherever_their_slice_is() {
 
 #[test]
 fn a_restarted_broker_goes_on_where_it_was() {
-    for seed in 0..4 {
+    for seed in seeds(4) {
         let mut machine = machine(seed);
         let members = machine.run(|| async {
             let broker = Broker::start_ready(&[]).await;
@@ -245,10 +245,10 @@ fn a_restarted_broker_goes_on_where_it_was() {
 #[test]
 fn what_was_acknowledged_survives_a_crash() {
     let mut acknowledged_at_all = 0;
-    for seed in 0..24 {
+    for seed in seeds(24) {
         let mut machine = machine(seed);
         let acknowledged = Rc::new(RefCell::new(vec![None; SLICES as usize]));
-        machine.crash_after(3_000 + seed * 1_500);
+        machine.crash_after(3_000 + seed % 24 * 1_500);
         let told = acknowledged.clone();
         let outcome = machine.run(move || async move {
             let broker = Broker::start_ready(&[]).await;
@@ -274,7 +274,8 @@ fn what_was_acknowledged_survives_a_crash() {
         });
         checked.finished();
     }
-    assert!(acknowledged_at_all > 40, "only {acknowledged_at_all} slices had something to lose");
+    let alone = seeds(24).count() == 1;
+    assert!(acknowledged_at_all > 40 || alone, "only {acknowledged_at_all} slices had something to lose");
 }
 
 #[test]

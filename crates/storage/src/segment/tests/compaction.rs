@@ -244,7 +244,7 @@ fn a_crash_at_any_step_of_compaction_leaves_the_old_or_the_new() {
             }
         }
     }
-    assert!(crashes > 50, "{crashes} crashes say little");
+    assert!(crashes > 50 || seeds(60).count() == 1, "{crashes} crashes say little");
 }
 
 /// The figure that a coordinator's start depends on: a thousand keys, committed over and over.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ailurus_model::{Offset, Term};
 use ailurus_record::{BatchBuilder, Limits, crc_ok, records};
-use ailurus_rt::sim::{DiskFaults, Sim, SimConfig};
+use ailurus_rt::sim::{DiskFaults, Sim, SimConfig, seeds};
 use ailurus_rt::{Group, fs};
 use bytes::Bytes;
 
@@ -64,7 +64,7 @@ async fn reader(set: Rc<SegmentSet>, stop: Rc<Cell<bool>>, mut dice: Dice, round
 
 #[test]
 fn readers_are_never_in_the_way_of_compaction_and_retention() {
-    for seed in 0..3 {
+    for seed in seeds(3) {
         let disk = DiskFaults { latency: Duration::from_micros(100), ..DiskFaults::default() };
         let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
         sim.run(move || beside_readers(Dice(seed))).finished();

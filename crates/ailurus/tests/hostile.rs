@@ -421,7 +421,7 @@ fn fetches_that_ask_for_what_is_not_there_are_told() {
     }
 }
 
-/// 8 MiB in batches of 512 KiB, none of which compresses or repeats.
+/// 12 batches of a megabyte, none of which compresses or repeats.
 fn fill(client: &mut Client, name: &str) {
     client.create(name, 1);
     let mut state = 1_u32;
@@ -429,8 +429,8 @@ fn fill(client: &mut Client, name: &str) {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    for _ in 0..16 {
-        let value: Vec<u8> = (0..512 << 10).map(|_| next()).collect();
+    for _ in 0..12 {
+        let value: Vec<u8> = (0..1_000_000).map(|_| next()).collect();
         assert_eq!(client.produce(name, batch(&[&value])), ErrorCode::None);
     }
 }
@@ -445,7 +445,7 @@ fn who_asks_for_much_and_never_reads_keeps_nobody_out() {
     let mut readers: Vec<Client> = (0..40).map(|_| Client::connect(broker.address())).collect();
     for reader in &mut readers {
         for number in 0..50 {
-            reader.send(FETCH, &fetch("much", from(number % 16)));
+            reader.send(FETCH, &fetch("much", from(number % 12)));
         }
     }
     neighbours.go_on();
@@ -461,7 +461,7 @@ fn who_asks_for_much_and_never_reads_keeps_nobody_out() {
     for number in 0..50 {
         let response: FetchResponse = readers[0].receive(FETCH);
         let records = fetched(&response).records.as_ref().unwrap().to_bytes();
-        assert_eq!(records[..8], i64::to_be_bytes(number % 16), "answer {number}");
+        assert_eq!(records[..8], i64::to_be_bytes(number % 12), "answer {number}");
     }
     neighbours.end();
 }

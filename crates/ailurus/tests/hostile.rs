@@ -13,11 +13,14 @@ use ailurus_wire::create_partitions::{CreatePartitionsRequest, CreatePartitionsT
 use ailurus_wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use ailurus_wire::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use ailurus_wire::delete_topics::DeleteTopicsRequest;
+use ailurus_wire::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use ailurus_wire::fetch::{FetchPartition, FetchRequest, FetchResponse};
 use ailurus_wire::find_coordinator::FindCoordinatorRequest;
 use ailurus_wire::incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest};
+use ailurus_wire::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use ailurus_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use ailurus_wire::offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use ailurus_wire::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
 use ailurus_wire::{ApiKey, ErrorCode, Response, decode_response};
 use bytes::Bytes;
 use support::client::{
@@ -142,6 +145,70 @@ fn lengths_inside_bodies_are_not_believed() {
     neighbours.end();
     let grown = broker.resident().saturating_sub(before);
     assert!(grown < 48 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn a_request_that_names_a_great_many_things_delays_nobody() {
+    let broker = Broker::with_memory("256MiB", &fresh("hostile-many"), &[]);
+    let neighbours = Neighbours::start(broker.address(), 2);
+    let mut client = Client::connect(broker.address());
+    client.create("wide", 500);
+    let before = broker.resident();
+
+    // Each name twice, and none of them legal: nothing is made of it.
+    let names = |count: u32| (0..count).map(|number| format!("no/{number}"));
+    let topics = names(40_000).chain(names(40_000)).map(|name| topic(&name, 1, 1)).collect();
+    let request = CreateTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
+    let answer = client.call(5, &request);
+    assert_eq!(answer.topics.len(), 40_000);
+    assert!(answer.topics.iter().all(|topic| topic.error_code == ErrorCode::InvalidRequest));
+    neighbours.go_on();
+    let named = |name: String| MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+    let request = MetadataRequest {
+        topics: Some(names(80_000).map(named).collect()),
+        allow_auto_topic_creation: true,
+        ..Default::default()
+    };
+    assert_eq!(client.call(9, &request).topics.len(), 80_000);
+    neighbours.go_on();
+
+    // What is described at length is described once, or 100,000 names would make gigabytes.
+    let request = MetadataRequest { topics: Some(vec![named("wide".into()); 100_000]), ..Default::default() };
+    assert_eq!(client.call(9, &request).topics.len(), 1);
+    let wide = DescribeConfigsResource { resource_type: 2, resource_name: "wide".into(), ..Default::default() };
+    let request = DescribeConfigsRequest { resources: vec![wide; 100_000], ..Default::default() };
+    assert_eq!(client.call(4, &request).results.len(), 1);
+    neighbours.go_on();
+
+    let partition = |partition_index| ListOffsetsPartition { partition_index, current_leader_epoch: -1, timestamp: -1 };
+    let partitions = (0..100_000).chain(0..100_000).map(partition).collect();
+    let topics = vec![ListOffsetsTopic { name: "wide".into(), partitions }];
+    let answer = client.call(6, &ListOffsetsRequest { replica_id: -1, topics, ..Default::default() });
+    assert!(answer.topics[0].partitions.iter().all(|answer| answer.error_code == ErrorCode::InvalidRequest));
+    neighbours.go_on();
+
+    // 10,000 partitions are the most for one request, not for each of its topics.
+    let topics = (0..10).map(|number| topic(&format!("half-{number}"), 5000, 1)).collect();
+    let answer = client.call(5, &CreateTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() });
+    assert!(answer.topics.iter().all(|topic| topic.error_code == ErrorCode::PolicyViolation));
+
+    // Batches that unfold to almost what is allowed, many in one request: gigabytes to look through.
+    let mut bomb = BatchBuilder::new().codec(Codec::Zstd);
+    bomb.push(0, Some(b"key"), Some(&vec![0; 15 << 20]), &[]);
+    let records = Some(forged(&bomb.build(), |bytes| {
+        bytes[23..27].copy_from_slice(&1_i32.to_be_bytes());
+        bytes[57..61].copy_from_slice(&2_i32.to_be_bytes());
+    }));
+    let partition_data = (0..60).map(|index| PartitionProduceData { index, records: records.clone() }).collect();
+    let topic_data = vec![TopicProduceData { name: "wide".into(), partition_data, ..Default::default() }];
+    client.send(PRODUCE, &ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() });
+    neighbours.go_on();
+    let answer: ProduceResponse = client.receive(PRODUCE);
+    let refused = &answer.responses[0].partition_responses;
+    assert!(refused.len() == 60 && refused.iter().all(|answer| answer.error_code == ErrorCode::InvalidRecord));
+    neighbours.end();
+    let grown = broker.resident().saturating_sub(before);
+    assert!(grown < 128 << 20, "{grown} bytes more");
 }
 
 #[test]
@@ -477,7 +544,7 @@ fn a_thousand_requests_may_be_sent_before_an_answer_is_read() {
     }
     neighbours.go_on();
     for offset in 0..1000 {
-        let (correlation, response): (_, ailurus_wire::produce::ProduceResponse) =
+        let (correlation, response): (_, ProduceResponse) =
             decode_response(&mut client.answer().unwrap(), PRODUCE).unwrap();
         assert_eq!(correlation, 2 + offset);
         let partition = &response.responses[0].partition_responses[0];

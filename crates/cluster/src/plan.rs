@@ -188,7 +188,11 @@ fn choose_replicas(state: &ClusterState, partitions: i32, factor: i32) -> Result
     Ok((0..partitions as usize).map(copies).collect())
 }
 
-fn bound_partitions(count: usize) -> Result<(), TopicRefusal> {
+/// Refuses `count` partitions in one request if they are more than Kafka creates.
+///
+/// # Errors
+/// [`TopicRefusal::PolicyViolation`].
+pub fn bound_partitions(count: usize) -> Result<(), TopicRefusal> {
     if count > PARTITIONS_PER_REQUEST_MAX {
         let text = format!("at most {PARTITIONS_PER_REQUEST_MAX} partitions are created by one request, not {count}");
         return Err(TopicRefusal::PolicyViolation(text));

@@ -15,6 +15,7 @@ use ailurus_wire::incremental_alter_configs::{self, IncrementalAlterConfigsReque
 use ailurus_wire::{ErrorCode, Str};
 
 use crate::dispatch::Request;
+use crate::entries::{once, repeated};
 
 /// Kafka's ConfigResource types that are served.
 const TOPIC: i8 = 2;
@@ -66,7 +67,8 @@ pub(crate) async fn describe_configs(request: &mut Request, body: DescribeConfig
         }
         result
     };
-    DescribeConfigsResponse { results: body.resources.into_iter().map(describe).collect(), ..Default::default() }
+    let wanted = once(body.resources, |wanted| (wanted.resource_type, wanted.resource_name.clone()));
+    DescribeConfigsResponse { results: wanted.into_iter().map(describe).collect(), ..Default::default() }
 }
 
 fn entries(cluster: &Cluster, resource: &ConfigResource, keys: &Option<Vec<Str>>) -> Vec<ConfigEntry> {
@@ -119,15 +121,12 @@ impl Wanted {
 
 /// Alters all that can be altered; answers for each, in order.
 async fn alter(cluster: &Cluster, wanted: &[Wanted], validate_only: bool) -> Vec<Result<(), Refusal>> {
-    let twice = |place: usize, wanted: &[Wanted]| {
-        let same = |other: &Wanted| (other.kind, &other.name) == (wanted[place].kind, &wanted[place].name);
-        wanted.iter().filter(|other| same(other)).count() > 1
-    };
+    let twice = repeated(wanted.iter().map(|wanted| (wanted.kind, &wanted.name)));
     let mut results: Vec<Result<(), Refusal>> = Vec::new();
     let mut changes = Vec::new();
     for (place, each) in wanted.iter().enumerate() {
         let refused = match &each.change {
-            _ if twice(place, wanted) => {
+            _ if twice.contains(&(each.kind, &each.name)) => {
                 Some((ErrorCode::InvalidRequest, "the resource is named more than once".into()))
             }
             Err(refusal) => Some(refusal.clone()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ailurus_base::HashMap;
+use ailurus_base::{HashMap, HashSet};
 use ailurus_cluster::Cluster;
 use ailurus_model::TopicIdPartition;
 use ailurus_rt::{self as rt, Lane};
@@ -17,6 +17,7 @@ use ailurus_wire::describe_producers::{
 use ailurus_wire::{ErrorCode, Str};
 
 use crate::dispatch::Request;
+use crate::entries::once;
 use crate::list_offsets::{at_owner, target};
 
 pub(crate) async fn describe_log_dirs(request: &mut Request, body: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
@@ -42,10 +43,13 @@ fn asked(
     sizes: &HashMap<TopicIdPartition, u64>,
 ) -> Vec<DescribeLogDirsTopic> {
     let mut topics: BTreeMap<Str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
+    let asked = body.topics.as_ref().map(|topics| -> HashSet<(&str, i32)> {
+        topics.iter().flat_map(|topic| topic.partitions.iter().map(|index| (&*topic.topic, *index))).collect()
+    });
     for topic in cluster.state().topics() {
         for (partition, _) in topic.iter() {
             let Some(size) = sizes.get(&partition) else { continue };
-            if is_asked(body, &topic.name, partition.partition.0) {
+            if asked.as_ref().is_none_or(|asked| asked.contains(&(&*topic.name, partition.partition.0))) {
                 topics.entry(Str::from(&*topic.name)).or_default().push(DescribeLogDirsPartition {
                     partition_index: partition.partition.0,
                     partition_size: *size as i64,
@@ -55,11 +59,6 @@ fn asked(
         }
     }
     topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions }).collect()
-}
-
-fn is_asked(body: &DescribeLogDirsRequest, topic: &str, partition: i32) -> bool {
-    let Some(topics) = &body.topics else { return true };
-    topics.iter().any(|asked| &*asked.topic == topic && asked.partitions.contains(&partition))
 }
 
 /// Bytes of every partition of this node.
@@ -76,9 +75,9 @@ pub(crate) async fn describe_producers(
 ) -> DescribeProducersResponse {
     let cluster = request.shard.cluster.clone();
     let mut response = DescribeProducersResponse::default();
-    for topic in body.topics {
+    for topic in once(body.topics, |topic| topic.name.clone()) {
         let mut partitions = Vec::new();
-        for partition_index in topic.partition_indexes {
+        for partition_index in once(topic.partition_indexes, |index| *index) {
             let producers = producers(&cluster, &topic.name, partition_index).await;
             let blank = PartitionResponse { partition_index, ..Default::default() };
             partitions.push(match producers {

@@ -18,6 +18,7 @@ use ailurus_wire::{
 use bytes::Bytes;
 
 use crate::dispatch::{Request, enqueued};
+use crate::entries::once;
 
 /// How long FindCoordinator waits for `__consumer_offsets` when it has to be created.
 const CREATE_TIME: Duration = Duration::from_secs(5);
@@ -235,7 +236,7 @@ pub(crate) async fn describe_groups(
     body: describe_groups::DescribeGroupsRequest,
 ) -> describe_groups::DescribeGroupsResponse {
     let version = request.version();
-    let described = request.shard.groups.describe(body.groups.iter().map(text).collect()).await;
+    let described = request.shard.groups.describe(once(body.groups, Str::clone).iter().map(text).collect()).await;
     let operations = if body.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let groups = described.into_iter().map(|group| described_group(group, version, operations)).collect();
     describe_groups::DescribeGroupsResponse { groups, ..Default::default() }

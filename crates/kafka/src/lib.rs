@@ -8,7 +8,7 @@
 //! is not served is not advertised; no input makes this crate panic.
 //!
 //! Reading order: [`server`] (what a shard's connections share), `admission` (who may take how much memory), `connection`
-//! (frames in, replies out), `dispatch` (who answers what), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
+//! (frames in, replies out), `dispatch` (who answers what), `entries` (what a request names twice), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
 //! `describe`, `reassign`, `producer_id`, `groups`, `offsets`, `api_versions`; [`stats`].
 
 mod admission;
@@ -17,6 +17,7 @@ mod configs;
 mod connection;
 mod describe;
 mod dispatch;
+mod entries;
 mod fetch;
 mod groups;
 mod list_offsets;

@@ -17,6 +17,7 @@ use ailurus_wire::offset_for_leader_epoch::{
 };
 
 use crate::dispatch::Request;
+use crate::entries::repeated;
 use crate::fetch::owner::{epoch_error, read_error};
 
 /// The log's end as readers see it.
@@ -36,14 +37,10 @@ pub(crate) async fn list_offsets(request: &mut Request, body: ListOffsetsRequest
     let mut response = ListOffsetsResponse::default();
     for topic in body.topics {
         let mut partitions = Vec::new();
-        for (place, wanted) in topic.partitions.iter().enumerate() {
+        let twice = repeated(topic.partitions.iter().map(|wanted| wanted.partition_index));
+        for wanted in &topic.partitions {
             let index = wanted.partition_index;
-            let twice = topic
-                .partitions
-                .iter()
-                .enumerate()
-                .any(|(other, partition)| other != place && partition.partition_index == index);
-            let found = match twice {
+            let found = match twice.contains(&index) {
                 true => Err(ErrorCode::InvalidRequest),
                 false => locate(&cluster, &topic.name, wanted, version).await,
             };

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use ailurus_base::HashMap;
 use ailurus_cluster::command::{Command, Reply};
-use ailurus_cluster::plan::{NewTopic, TopicRefusal, check_name};
+use ailurus_cluster::plan::{NewTopic, TopicRefusal, bound_partitions, check_name};
 use ailurus_cluster::state::Topic;
 use ailurus_cluster::{Cluster, OFFSETS_TOPIC};
 use ailurus_model::{NodeId, TopicIdPartition};
@@ -19,7 +20,8 @@ use ailurus_wire::metadata::{
 use ailurus_wire::{ErrorCode, Str, TopicId};
 
 use crate::dispatch::Request;
-use crate::topics::refusal_code;
+use crate::entries::once;
+use crate::topics::{refusal_code, total_partitions};
 
 /// How long a request that creates a topic by naming it waits until the topic can be used.
 const AUTO_CREATE_TIME: Duration = Duration::from_secs(5);
@@ -44,6 +46,7 @@ const fn operations(codes: &[u32]) -> i32 {
 }
 
 /// What is asked for.
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Wanted {
     Name(Str),
     Id(TopicId),
@@ -88,11 +91,13 @@ fn wanted(version: i16, body: &MetadataRequest) -> Result<Option<Vec<Wanted>>, E
         None if topic.topic_id == TopicId::NONE || version < 12 => Err(ErrorCode::InvalidRequest),
         None => Ok(Wanted::Id(topic.topic_id)),
     };
-    topics.iter().map(each).collect::<Result<_, _>>().map(Some)
+    let wanted = topics.iter().map(each).collect::<Result<_, _>>()?;
+    // As in Kafka, what is named twice is answered once.
+    Ok(Some(once(wanted, Wanted::clone)))
 }
 
 /// Creates the topics that are named and missing, if that is allowed; answers why others still are.
-async fn auto_create(request: &Request, wanted: &[Wanted], allowed: bool) -> Vec<(Str, ErrorCode)> {
+async fn auto_create(request: &Request, wanted: &[Wanted], allowed: bool) -> HashMap<Str, ErrorCode> {
     let cluster = &request.shard.cluster;
     let settings = cluster.settings();
     let name = |wanted: &Wanted| match wanted {
@@ -101,15 +106,20 @@ async fn auto_create(request: &Request, wanted: &[Wanted], allowed: bool) -> Vec
     };
     let missing: Vec<Str> = wanted.iter().filter_map(name).collect();
     if missing.is_empty() {
-        return Vec::new();
+        return HashMap::default();
     }
     let (legal, illegal): (Vec<Str>, Vec<Str>) = missing.into_iter().partition(|name| check_name(name).is_ok());
-    let mut errors: Vec<_> = illegal.into_iter().map(|name| (name, ErrorCode::InvalidTopicException)).collect();
+    let mut errors: HashMap<_, _> = illegal.into_iter().map(|name| (name, ErrorCode::InvalidTopicException)).collect();
     if !(allowed && settings.auto_create_topics_enable) {
         errors.extend(legal.into_iter().map(|name| (name, ErrorCode::UnknownTopicOrPartition)));
         return errors;
     }
     let topics: Vec<NewTopic> = legal.iter().map(|name| auto_created(cluster, name)).collect();
+    // As in Kafka, where so many would be one request to create them: they stay unknown.
+    if bound_partitions(total_partitions(cluster, &topics)).is_err() {
+        errors.extend(legal.into_iter().map(|name| (name, ErrorCode::UnknownTopicOrPartition)));
+        return errors;
+    }
     let results = match cluster.submit(Command::CreateTopics(topics)).await {
         Ok(Reply::Topics(results)) => results,
         _ => legal.iter().map(|_| Err(TopicRefusal::Unavailable)).collect(),
@@ -119,7 +129,7 @@ async fn auto_create(request: &Request, wanted: &[Wanted], allowed: bool) -> Vec
             Ok(_) | Err(TopicRefusal::Exists) => {
                 cluster.until_led(name, AUTO_CREATE_TIME).await;
             }
-            Err(refusal) => errors.push((name.clone(), refusal_code(&refusal).0)),
+            Err(refusal) => _ = errors.insert(name.clone(), refusal_code(&refusal).0),
         }
     }
     errors
@@ -130,13 +140,13 @@ fn auto_created(cluster: &Cluster, name: &str) -> NewTopic {
     if name == OFFSETS_TOPIC { cluster.offsets_topic() } else { NewTopic { name: name.into(), ..Default::default() } }
 }
 
-fn describe_wanted(cluster: &Cluster, wanted: &Wanted, missing: &[(Str, ErrorCode)]) -> MetadataResponseTopic {
+fn describe_wanted(cluster: &Cluster, wanted: &Wanted, missing: &HashMap<Str, ErrorCode>) -> MetadataResponseTopic {
     let state = cluster.state();
     match wanted {
         Wanted::Name(name) => match state.topic(name) {
             Some(topic) => describe(cluster, topic),
             None => {
-                let why = missing.iter().find(|(missing, _)| missing == name).map(|(_, error)| *error);
+                let why = missing.get(name).copied();
                 let error_code = why.unwrap_or(ErrorCode::UnknownTopicOrPartition);
                 MetadataResponseTopic { error_code, name: Some(name.clone()), ..Default::default() }
             }

@@ -9,6 +9,7 @@ use ailurus_wire::{ErrorCode, Str};
 use ailurus_wire::{offset_commit, offset_delete, offset_fetch};
 
 use crate::dispatch::{Request, enqueued};
+use crate::entries::once;
 use crate::groups::code;
 use crate::list_offsets::target;
 
@@ -147,6 +148,7 @@ async fn fetch_groups(
     request: &mut Request,
     body: offset_fetch::OffsetFetchRequest,
 ) -> offset_fetch::OffsetFetchResponse {
+    let groups = once(body.groups, |group| group.group_id.clone());
     let fetch = |group: &offset_fetch::OffsetFetchRequestGroup| FetchRequest {
         group_id: group.group_id.to_string(),
         member_epoch: group.member_epoch,
@@ -154,7 +156,7 @@ async fn fetch_groups(
             topics.iter().map(|topic| (topic.name.to_string(), topic.partition_indexes.clone())).collect()
         }),
     };
-    let fetched = request.shard.groups.fetch(body.groups.iter().map(fetch).collect()).await;
+    let fetched = request.shard.groups.fetch(groups.iter().map(fetch).collect()).await;
     let partition = |partition: FetchedPartition| offset_fetch::OffsetFetchResponsePartitions {
         partition_index: partition.partition,
         committed_offset: partition.offset,
@@ -172,7 +174,7 @@ async fn fetch_groups(
         let topics = fetched.unwrap_or_default().into_iter().map(topic).collect();
         offset_fetch::OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code }
     };
-    let groups = body.groups.into_iter().zip(fetched).map(group).collect();
+    let groups = groups.into_iter().zip(fetched).map(group).collect();
     offset_fetch::OffsetFetchResponse { groups, ..Default::default() }
 }
 

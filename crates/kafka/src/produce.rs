@@ -72,7 +72,7 @@ pub(crate) async fn produce(request: &mut Request, body: ProduceRequest) -> Prod
     let acks = Acks::from_wire(body.acks);
     let mut response = blank_response(&body);
     let timeout = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
-    let items = accept(request, body, acks, &mut response);
+    let items = accept(request, body, acks, &mut response).await;
     let calls = send_to_owners(&request.shard.cluster, items, acks.unwrap_or(Acks::None));
     request.end_turn();
     if acks == Some(Acks::None) {
@@ -112,7 +112,12 @@ fn blank_response(body: &ProduceRequest) -> ProduceResponse {
 }
 
 /// Proves every batch; what is refused here is answered in `response` and does not travel.
-fn accept(request: &Request, body: ProduceRequest, acks: Option<Acks>, response: &mut ProduceResponse) -> Vec<Item> {
+async fn accept(
+    request: &Request,
+    body: ProduceRequest,
+    acks: Option<Acks>,
+    response: &mut ProduceResponse,
+) -> Vec<Item> {
     let cluster = &request.shard.cluster;
     let mut items = Vec::new();
     for (topic, data) in body.topic_data.into_iter().enumerate() {
@@ -126,6 +131,8 @@ fn accept(request: &Request, body: ProduceRequest, acks: Option<Acks>, response:
                 Ok((target, batch)) => items.push(Item { topic, partition, target, batch }),
                 Err(failure) => fill(response, [((topic, partition), Err(failure))]),
             }
+            // A request of a megabyte may hold gigabytes to unfold: others have their turns between its batches.
+            rt::yield_if_needed().await;
         }
     }
     items

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ailurus_cluster::Cluster;
 use ailurus_cluster::command::{Command, MorePartitions, Reply, TopicRef};
-use ailurus_cluster::plan::{NewTopic, TopicRefusal};
+use ailurus_cluster::plan::{NewTopic, TopicRefusal, bound_partitions};
 use ailurus_model::{Offset, PartitionId, TopicIdPartition};
 use ailurus_rt::{self as rt, Instant, Lane};
 use ailurus_wire::create_partitions::{
@@ -22,6 +22,7 @@ use ailurus_wire::delete_topics::{DeletableTopicResult, DeleteTopicState, Delete
 use ailurus_wire::{ErrorCode, Str, TopicId};
 
 use crate::dispatch::Request;
+use crate::entries::repeated;
 
 /// Kafka's code and, for people, the text of a refusal.
 pub(crate) fn refusal_code(refusal: &TopicRefusal) -> (ErrorCode, Option<String>) {
@@ -47,15 +48,6 @@ fn deadline(request: &Request, timeout_ms: i32) -> Instant {
     request.received + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
 }
 
-/// Names that occur more than once: Kafka refuses each of them whole.
-fn duplicates<'a>(names: impl Iterator<Item = &'a Str>) -> Vec<Str> {
-    let mut counts: BTreeMap<&Str, usize> = BTreeMap::new();
-    for name in names {
-        *counts.entry(name).or_default() += 1;
-    }
-    counts.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name.clone()).collect()
-}
-
 async fn submit(cluster: &Cluster, command: Command, count: usize) -> Vec<Result<TopicId, TopicRefusal>> {
     match cluster.submit(command).await {
         Ok(Reply::Topics(results)) => results,
@@ -66,23 +58,23 @@ async fn submit(cluster: &Cluster, command: Command, count: usize) -> Vec<Result
 pub(crate) async fn create_topics(request: &mut Request, body: CreateTopicsRequest) -> CreateTopicsResponse {
     let cluster = request.shard.cluster.clone();
     let deadline = deadline(request, body.timeout_ms);
-    let twice = duplicates(body.topics.iter().map(|topic| &topic.name));
+    let twice = repeated(body.topics.iter().map(|topic| topic.name.clone()));
     let mut response = CreateTopicsResponse::default();
     let mut wanted: Vec<NewTopic> = Vec::new();
-    for topic in &body.topics {
-        if twice.contains(&topic.name) {
-            if !response.topics.iter().any(|result| result.name == topic.name) {
-                let refusal = TopicRefusal::InvalidRequest("the topic is named more than once".into());
-                response.topics.push(refused_topic(&topic.name, &refusal));
-            }
-            continue;
-        }
+    // Kafka refuses a topic that is named more than once whole, and says so once.
+    for name in &twice {
+        let refusal = TopicRefusal::InvalidRequest("the topic is named more than once".into());
+        response.topics.push(refused_topic(name, &refusal));
+    }
+    for topic in body.topics.iter().filter(|topic| !twice.contains(&topic.name)) {
         match new_topic(&cluster, topic) {
             Ok(new) => wanted.push(new),
             Err(refusal) => response.topics.push(refused_topic(&topic.name, &refusal)),
         }
     }
-    let results = if body.validate_only {
+    let results = if let Err(refusal) = bound_partitions(total_partitions(&cluster, &wanted)) {
+        vec![Err(refusal); wanted.len()]
+    } else if body.validate_only {
         wanted.iter().map(|topic| cluster.check_create(topic)).collect()
     } else {
         submit(&cluster, Command::CreateTopics(wanted.clone()), wanted.len()).await
@@ -99,6 +91,15 @@ pub(crate) async fn create_topics(request: &mut Request, body: CreateTopicsReque
         });
     }
     response
+}
+
+/// How many partitions `topics` have together.
+pub(crate) fn total_partitions(cluster: &Cluster, topics: &[NewTopic]) -> usize {
+    let each = |topic: &NewTopic| match topic.assignments.len() {
+        0 => topic.partitions.unwrap_or(cluster.settings().num_partitions).max(0) as usize,
+        assigned => assigned,
+    };
+    topics.iter().map(each).sum()
 }
 
 fn new_topic(cluster: &Cluster, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
@@ -170,7 +171,7 @@ pub(crate) async fn delete_topics(request: &mut Request, body: DeleteTopicsReque
     let cluster = request.shard.cluster.clone();
     let mut wanted = body.topics;
     wanted.extend(body.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() }));
-    let twice = duplicates(wanted.iter().filter_map(|topic| topic.name.as_ref()));
+    let twice = repeated(wanted.iter().filter_map(|topic| topic.name.clone()));
     let mut response = DeleteTopicsResponse::default();
     let mut accepted = Vec::new();
     for topic in wanted {
@@ -226,10 +227,10 @@ pub(crate) async fn create_partitions(
 ) -> CreatePartitionsResponse {
     let cluster = request.shard.cluster.clone();
     let deadline = deadline(request, body.timeout_ms);
-    let twice = duplicates(body.topics.iter().map(|topic| &topic.name));
+    let twice = repeated(body.topics.iter().map(|topic| topic.name.clone()));
     let mut response = CreatePartitionsResponse::default();
-    let (refused, wanted): (Vec<_>, Vec<_>) = body.topics.into_iter().partition(|topic| twice.contains(&topic.name));
-    for name in twice.iter().filter(|name| refused.iter().any(|topic| topic.name == **name)) {
+    let wanted: Vec<_> = body.topics.into_iter().filter(|topic| !twice.contains(&topic.name)).collect();
+    for name in &twice {
         let refusal = TopicRefusal::InvalidRequest("the topic is named more than once".into());
         response.results.push(partitions_result(name, Err(refusal)));
     }

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -189,7 +190,13 @@ def started(broker: Process) -> typing.Iterator[Process]:
 
 
 def free_port() -> int:
-    """A port that nobody has now. Somebody may take it before the broker does: the start then fails and says so."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has now, below those the kernel gives to connections.
+
+    One of those could be taken by any client while a killed broker is away; it could even be the client's own that tries
+    to reach the broker, which then meets itself.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -31,6 +31,9 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// reported its end, and until then its listening socket stays: a broker that is restarted at once would meet itself.
 const PORT_WAIT: Duration = Duration::from_secs(1);
 
+/// Open files that are neither connections of clients nor segments: journals, rings, checkpoints, the admin listener.
+const FILES_KEPT: usize = 256;
+
 /// Why the broker does not serve.
 #[derive(Debug)]
 pub(crate) struct Broken {
@@ -202,7 +205,9 @@ async fn listen(config: &BrokerConfig) -> Result<rt::Listener, Broken> {
         "" => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), endpoint.port),
         host => first_address("listeners", host, endpoint.port).await?,
     };
-    bind(addr).await.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))
+    let listener = bind(addr).await.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))?;
+    let files = files_max();
+    Ok(listener.at_most(files - FILES_KEPT.min(files / 4) - segment_files_max(config)))
 }
 
 /// Binds, and waits a moment for a port that is taken: see [`PORT_WAIT`].
@@ -216,6 +221,24 @@ async fn bind(addr: SocketAddr) -> io::Result<rt::Listener> {
             outcome => return outcome,
         }
     }
+}
+
+/// How many files this process may have open; connections are files.
+fn files_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Segment files that may be open on all shards: a quarter of all files, so that the rest is for connections.
+fn segment_files_max(config: &BrokerConfig) -> usize {
+    let wanted = config.storage_handles_max as usize * usize::from(rt::shard_count());
+    wanted.min(files_max() / 4)
+}
+
+/// What is kept free of the space there is. Of a directory that may take little, a quarter, or nothing could be written.
+fn reserve(config: &BrokerConfig) -> u64 {
+    let wanted = config.storage_min_free_bytes as u64;
+    config.storage_max_bytes.map_or(wanted, |most| wanted.min(most as u64 / 4))
 }
 
 async fn admin_addr(text: &str) -> Result<SocketAddr, Broken> {
@@ -290,8 +313,8 @@ fn storage(config: &BrokerConfig, dir: &std::path::Path) -> StorageConfig {
         journal_bytes_max: config.journal_max_bytes as u64,
         tail_bytes_max: config.storage_tail_max_bytes as u64,
         cache_bytes: config.storage_cache_bytes as u64,
-        handles_max: config.storage_handles_max as usize,
-        min_free_bytes: config.storage_min_free_bytes as u64,
+        handles_max: segment_files_max(config) / usize::from(rt::shard_count()),
+        min_free_bytes: reserve(config),
         direct_io: config.io_direct,
         clean_interval: clean_interval(config),
         compaction_map_bytes: config.log_cleaner_dedupe_buffer_size as u64 / u64::from(rt::shard_count()),

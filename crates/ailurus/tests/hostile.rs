@@ -610,11 +610,32 @@ fn thousands_of_idle_connections_cost_little_and_are_in_nobodys_way() {
 }
 
 #[test]
+fn connections_do_not_take_the_files_that_logs_need() {
+    let broker = Broker::with_files(400, &fresh("hostile-files"), &["--set", "storage.handles.max=16"]);
+    let neighbours = Neighbours::start(broker.address(), 2);
+    let mut client = Client::connect(broker.address());
+    client.create("t", 40);
+    let crowd: Vec<Client> = (0..600).map(|_| Client::connect(broker.address())).collect();
+    neighbours.go_on();
+    // Enough for new journal files and for a segment of every partition.
+    for round in 0..80 {
+        let request = produce("t", round % 40, -1, batch(&[&[1; 500_000]]));
+        assert_eq!(produce_error(&client.call(PRODUCE, &request)), ErrorCode::None);
+    }
+    neighbours.go_on();
+    drop(crowd);
+    until("there is room for others", || {
+        let mut late = Client::connect(broker.address());
+        late.send(0, &ApiVersionsRequest::default());
+        late.answer().is_ok()
+    });
+    neighbours.end();
+}
+
+#[test]
 fn on_a_full_disk_all_but_producing_goes_on_and_producing_resumes_by_itself() {
-    let limits = ["--set", "storage.max.bytes=67108864", "--set", "storage.min.free.bytes=8388608"];
-    let small = ["--set", "journal.max.bytes=8388608"];
-    let broker =
-        Broker::start(&fresh("hostile-full"), &[limits, [small[0], small[1], "--set", "num.partitions=1"]].concat());
+    let limits = ["--set", "storage.max.bytes=67108864", "--set", "journal.max.bytes=8388608"];
+    let broker = Broker::start(&fresh("hostile-full"), &limits);
     let mut client = Client::connect(broker.address());
     for name in ["big", "other", "groups-were-made"] {
         client.create(name, 1);

@@ -47,6 +47,7 @@ pub struct Listener {
     socket: Rc<Socket>,
     driver: Rc<Driver>,
     addr: SocketAddr,
+    most: usize,
 }
 
 impl Listener {
@@ -61,7 +62,13 @@ impl Listener {
         socket.bind(&SockAddr::from(addr))?;
         socket.listen(BACKLOG)?;
         let addr = socket_addr(socket.local_addr()?)?;
-        Ok(Listener { socket: Rc::new(socket), driver, addr })
+        Ok(Listener { socket: Rc::new(socket), driver, addr, most: usize::MAX })
+    }
+
+    /// Closes connections as they come while there are `most` on all shards together. Each takes one of the open files
+    /// that the process may have, and others need some of those.
+    pub fn at_most(self, most: usize) -> Listener {
+        Listener { most, ..self }
     }
 
     /// Where it listens, with the port that the system chose.
@@ -92,6 +99,7 @@ impl Listener {
             .await;
             let Some(BufResult(result, accept)) = accepted else { return Ok(()) };
             match result {
+                Ok(_) if connections() >= self.most => drop(accept.into_inner().0),
                 Ok(_) => distribute(accept.into_inner().0, serve.clone()),
                 Err(error) if is_passing(&error) => {
                     tracing::warn!(%error, "cannot accept a connection for now");
@@ -102,6 +110,12 @@ impl Listener {
             }
         }
     }
+}
+
+/// Connections of all shards.
+fn connections() -> usize {
+    let count = |inbox: &Arc<Inbox>| inbox.connections.load(Ordering::Relaxed) as usize;
+    Shard::with(|shard| shard.hub.inboxes.iter().map(count).sum())
 }
 
 /// Gives a connection to the shard with the fewest.

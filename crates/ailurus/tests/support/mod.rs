@@ -35,7 +35,26 @@ impl Broker {
 
     /// The same with so much memory for requests.
     pub(crate) fn with_memory(memory: &str, dir: &Path, more: &[&str]) -> Broker {
-        let mut child = start_command(memory, dir).args(more).stdout(Stdio::piped()).spawn().unwrap();
+        Broker::of(start_command(memory, dir).args(more))
+    }
+
+    /// The same, with a limit of open files.
+    pub(crate) fn with_files(files: u32, dir: &Path, more: &[&str]) -> Broker {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh", BINARY]);
+        let start = start_command("64MiB", dir);
+        command.args(start.get_args()).args(more);
+        for (name, value) in start.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Broker::of(&mut command)
+    }
+
+    fn of(command: &mut Command) -> Broker {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let banner = serde_json::from_str(&line).unwrap_or_else(|error| panic!("no banner but {line:?}: {error}"));

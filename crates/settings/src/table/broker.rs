@@ -34,7 +34,7 @@ settings! {
     "Whether files of the log are read and written past the page cache where the file system can."
     io_direct: bool = "io.direct" { default: Some("true"), example: "false" }
 
-    "Free disk space below which produces of clients are refused, while the rest goes on."
+    "Free disk space below which produces of clients are refused, while the rest goes on; at most a quarter of `storage.max.bytes`."
     storage_min_free_bytes: i64 = "storage.min.free.bytes" { unit: Bytes, default: Some("268435456"), valid: AtLeast(0), example: "5368709120" }
     "Disk space that the data directory may take, whatever the disk has; unset for all of it."
     storage_max_bytes: Option<i64> = "storage.max.bytes" { unit: Bytes, valid: AtLeast(1 << 24), example: "107374182400" }

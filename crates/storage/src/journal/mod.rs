@@ -320,7 +320,7 @@ impl Journal {
                     self.out_of_space.set(false);
                     return file;
                 }
-                Err(error) if is_full(&error) => {
+                Err(error) if is_full(&error) || is_out_of_handles(&error) => {
                     self.out_of_space.set(true);
                     rt::sleep(SPACE_RETRY).await;
                     if let Some(spare) = self.ring.borrow_mut().take_spare(bytes) {
@@ -382,6 +382,13 @@ pub(crate) fn disk_failed(doing: &str, path: &Path, error: &io::Error) -> ! {
 /// Whether the disk (or the space limit) has no room.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether the process or the system has no file handle left: others may let go of some.
+fn is_out_of_handles(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 /// Creates a journal file. With `written` every block is written once: overwriting is several times faster later, and

@@ -18,8 +18,8 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "seeds",
-        about: "every test, the simulated ones with 10,000 seeds each, property tests with 10,000 cases",
-        command: "AILURUS_SIM_SEEDS=10000 PROPTEST_CASES=10000 cargo test --release --tests",
+        about: "every test, the simulated ones with a hundred times as many seeds (thousands each), property tests with 10,000 cases",
+        command: "AILURUS_SIM_TIMES=100 PROPTEST_CASES=10000 cargo test --release --tests",
         summary: tests,
     },
     Step {

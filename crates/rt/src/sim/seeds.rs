@@ -1,7 +1,7 @@
 //! How many seeds a test of the simulated machine tries.
 
-/// The seeds of one test: `few` in a usual run. `AILURUS_SIM_SEEDS=5000` asks every test for 5,000;
-/// `AILURUS_SIM_SEED=17` for the seventeenth alone, to look at a failure.
+/// The seeds of one test: `few` in a usual run. `AILURUS_SIM_TIMES=10` makes every test try ten times as many;
+/// `AILURUS_SIM_SEED=17` the seventeenth alone, to look at a failure.
 ///
 /// # Panics
 /// If a variable is set and is not a number: a run that tried something else than was asked for would prove nothing.
@@ -9,7 +9,7 @@ pub fn seeds(few: u64) -> std::ops::Range<u64> {
     if let Some(one) = number("AILURUS_SIM_SEED") {
         return one..one + 1;
     }
-    0..number("AILURUS_SIM_SEEDS").unwrap_or(few).max(few)
+    0..few * number("AILURUS_SIM_TIMES").unwrap_or(1)
 }
 
 fn number(name: &str) -> Option<u64> {

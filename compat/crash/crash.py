@@ -19,7 +19,6 @@ A killed process leaves its writes to the kernel, so this does not show a flush 
 
 import argparse
 import contextlib
-import dataclasses
 import random
 import socket
 import subprocess
@@ -229,19 +228,12 @@ def consumer(address: str, group: str, **more) -> Consumer:
     )
 
 
-@dataclasses.dataclass
-class Row:
-    """What was read at a place."""
-
-    producer: int
-    seq: int
-
-
 class Ledger:
     """All that was read so far, checked as it comes."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[int, int], Row] = {}
+        #: Producer and number of the record at each partition and offset.
+        self.rows: dict[tuple[int, int], tuple[int, int]] = {}
         self.next_offset = dict.fromkeys(range(PARTITIONS), 0)
         #: Per producer and partition: its newest record. They are dealt out in turn, so the next is PARTITIONS on.
         self.newest: dict[tuple[int, int], int] = {}
@@ -256,14 +248,14 @@ class Ledger:
         before = self.newest.get((producer, partition), partition - PARTITIONS)
         assert seq == before + PARTITIONS, f"{where}: producer {producer}'s record {seq} after {before}"
         self.newest[producer, partition] = seq
-        self.rows[partition, offset] = Row(producer, seq)
+        self.rows[partition, offset] = (producer, seq)
         self.next_offset[partition] = offset + 1
 
     def check(self, producer: int, acked: dict[int, tuple[int, int]]) -> None:
         for seq, place in acked.items():
             row = self.rows.get(place)
             assert row is not None, f"LOST: record {seq} of producer {producer}, acknowledged at {place}"
-            assert row == Row(producer, seq), f"{place}: acknowledged for {producer}:{seq}, holds {row.producer}:{row.seq}"
+            assert row == (producer, seq), f"{place}: acknowledged for {producer}:{seq}, holds {row[0]}:{row[1]}"
 
 
 def read_on(address: str, ledger: Ledger, upto: dict[int, int]) -> None:
@@ -273,8 +265,10 @@ def read_on(address: str, ledger: Ledger, upto: dict[int, int]) -> None:
     reader.assign([TopicPartition(TOPIC, p, ledger.next_offset[p]) for p in todo])
     deadline = time.monotonic() + PATIENCE
     while todo:
-        assert time.monotonic() < deadline, f"partitions {todo} cannot be read to {upto}; at {ledger.next_offset}"
-        for message in reader.consume(1000, 0.2):
+        assert time.monotonic() < deadline, f"partitions {todo} cannot be read to {upto}; stuck at {ledger.next_offset}"
+        batch = reader.consume(1000, 0.2)
+        deadline = time.monotonic() + PATIENCE if batch else deadline
+        for message in batch:
             assert message.error() is None, message.error()
             if message.offset() < upto[message.partition()]:
                 ledger.add(message)

@@ -29,7 +29,8 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How long a start waits for its port to become free. The kernel tears down the rings of a killed process after it has
 /// reported its end, and until then its listening socket stays: a broker that is restarted at once would meet itself.
-const PORT_WAIT: Duration = Duration::from_secs(1);
+/// The rings wait for the disk, so on a busy one this takes more than a second.
+const PORT_WAIT: Duration = Duration::from_secs(5);
 
 /// Open files that are neither connections of clients nor segments: journals, rings, checkpoints, the admin listener.
 const FILES_KEPT: usize = 256;
@@ -213,9 +214,13 @@ async fn listen(config: &BrokerConfig) -> Result<rt::Listener, Broken> {
 /// Binds, and waits a moment for a port that is taken: see [`PORT_WAIT`].
 async fn bind(addr: SocketAddr) -> io::Result<rt::Listener> {
     let deadline = rt::now() + PORT_WAIT;
+    let mut told = false;
     loop {
         match rt::Listener::bind(addr).await {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && rt::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!(%addr, "the port is taken: waiting for a broker that was just killed to let go of it");
+                }
                 rt::sleep(Duration::from_millis(5)).await;
             }
             outcome => return outcome,

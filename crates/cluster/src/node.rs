@@ -80,6 +80,9 @@ pub async fn stop(cluster: Sharded<Cluster>) {
         controller.close();
     }
     drop(local);
+    // Reports of leaders that nobody waits for may still be on their way: a round behind them, from each shard to all.
+    let behind = move |_: Rc<Cluster>| async move { cluster.map(Lane::Cluster, |_: &Rc<Cluster>| ()).await };
+    cluster.map_async(Lane::Cluster, behind).await;
     let shut = |local: Rc<Cluster>| async move { local.storage().shutdown().await };
     cluster.map_async(Lane::Cluster, shut).await;
     cluster.stop().await;

@@ -90,6 +90,10 @@ impl KafkaServer {
         }
         let close = move |shard: Rc<KafkaShard>| async move { shard.close_connections(patience).await };
         self.shards.map_async(Lane::Kafka, close).await;
+        // Ends of waits that nobody waits for may still be on their way: a round behind them, from each shard to all.
+        let shards = self.shards;
+        let behind = move |_: Rc<KafkaShard>| async move { shards.map(Lane::Kafka, |_: &Rc<KafkaShard>| ()).await };
+        self.shards.map_async(Lane::Kafka, behind).await;
         self.shards.stop().await;
     }
 }

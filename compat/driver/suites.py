@@ -159,7 +159,12 @@ def _all() -> list[Suite]:
     return [
         KcatSuite("kcat", "kcat (librdkafka 2.0, as Debian has it)"),
         PythonSuite("confluent", "confluent-kafka for Python (librdkafka)"),
-        PythonSuite("kafka-python", "kafka-python"),
+        PythonSuite(
+            "kafka-python",
+            "kafka-python",
+            # Without a delay it may wait in vain for its first assignment, with Apache Kafka too (docs/protocol.md).
+            {"num.partitions": "4", "group.initial.rebalance.delay.ms": "500"},
+        ),
         PythonSuite("aiokafka", "aiokafka"),
         NodeSuite("kafkajs", "kafkajs"),
         GoSuite("franz-go", "franz-go"),

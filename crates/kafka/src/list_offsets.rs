@@ -160,8 +160,9 @@ async fn epoch_end(
     let (current, asked) = (wanted.current_leader_epoch, wanted.leader_epoch);
     at_owner(cluster, target, move |partition| async move {
         partition.check_epoch(current).map_err(epoch_error)?;
-        let end = partition.replica().epoch_end(Term(asked));
-        Ok(end.map(|(epoch, end)| (epoch.0, end.0)))
+        // -1 is Kafka's "no epoch": nothing is known of it.
+        let end = (asked != -1).then(|| partition.replica().epoch_end(Term(asked)));
+        Ok(end.flatten().map(|(epoch, end)| (epoch.0, end.0)))
     })
     .await
 }

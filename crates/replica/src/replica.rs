@@ -188,7 +188,8 @@ impl Replica {
         }
     }
 
-    /// The largest term known that is not above `term`, and the offset at which the next one begins.
+    /// The largest term known that is not above `term` (`term` itself if it is older than all), and the offset at which
+    /// the next one begins. `None` if the log has not reached `term`.
     pub fn epoch_end(&self, term: Term) -> Option<(Term, Offset)> {
         self.log.epoch_end(term)
     }

@@ -106,12 +106,21 @@ impl EpochTable {
         Offset(index.0 + 1 - controls)
     }
 
-    /// Kafka's OffsetForLeaderEpoch: the largest term that is not above `term`, and the offset behind its last record.
-    /// `None` if the log knows no term so old.
-    pub fn end_offset_for(&self, term: Term, end: Offset) -> Option<(Term, Offset)> {
+    /// Kafka's OffsetForLeaderEpoch for a log of `start..end`: the largest term that is not above `term`, and the offset
+    /// behind its last record.
+    ///
+    /// A term older than all that are known ended where those begin: it answers itself, or a client that has read all of
+    /// an expired log would take that log for truncated. `None` for a term that this log has not reached.
+    pub fn end_offset_for(&self, term: Term, start: Offset, end: Offset) -> Option<(Term, Offset)> {
+        if self.latest()? == term {
+            return Some((term, end));
+        }
         let later = self.rows.partition_point(|row| row.term <= term);
-        let found = self.rows[..later].last()?.term;
-        Some((found, self.rows.get(later).map_or(end, |next| next.offset)))
+        let next = self.rows.get(later)?;
+        match self.rows[..later].last() {
+            Some(known) => Some((known.term, next.offset)),
+            None => Some((term, next.offset.max(start))),
+        }
     }
 
     /// The last row that begins at or before the record with this offset. A control entry precedes the record at its
@@ -147,11 +156,27 @@ mod tests {
         assert_eq!(table.offset_after(Index(-1), LogStart::START), Offset(0));
     }
 
+    /// What a log of `start..5` with this table answers about the terms 0, 1, ...
+    fn ends(table: &EpochTable, start: i64) -> Vec<Option<(i32, i64)>> {
+        let end_of = |term| table.end_offset_for(Term(term), Offset(start), Offset(5));
+        (0..6).map(|term| end_of(term).map(|(term, end)| (term.0, end.0))).collect()
+    }
+
     #[test]
     fn a_term_ends_where_the_next_begins() {
-        let table = table();
-        let ends: Vec<_> = (0..4).map(|term| table.end_offset_for(Term(term), Offset(5))).collect();
-        assert_eq!(ends, [None, Some((Term(1), Offset(3))), Some((Term(2), Offset(5))), Some((Term(2), Offset(5)))]);
+        let mut table = EpochTable::default();
+        assert_eq!(ends(&table, 5), [None; 6], "a log without terms knows nothing");
+        table.on_appended(Index(0), Offset(0), Term(1), true);
+        table.on_appended(Index(4), Offset(3), Term(2), true);
+        table.on_appended(Index(6), Offset(4), Term(4), true);
+        let known = [Some((1, 3)), Some((2, 4)), Some((2, 4)), Some((4, 5)), None];
+        assert_eq!(ends(&table, 0), [&[Some((0, 0))], &known[..]].concat());
+        // Without the first rows, older terms end where the log starts.
+        table.truncate_prefix(Index(5));
+        assert_eq!(ends(&table, 3), [&[Some((0, 3)), Some((1, 3))], &known[1..]].concat());
+        table.truncate_prefix(Index(8));
+        let known = [Some((0, 5)), Some((1, 5)), Some((2, 5)), Some((3, 5)), Some((4, 5)), None];
+        assert_eq!(ends(&table, 5), known, "the log is empty, its term began before its start");
     }
 
     #[test]

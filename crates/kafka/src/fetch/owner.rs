@@ -175,25 +175,34 @@ fn check(partition: &Partition, wish: &Wish) -> Result<(), PartitionRead> {
         return failed(epoch_error(mismatch));
     }
     let offset = Offset(wish.offset);
-    if offset < partition.log_start() || offset > partition.replica().next_offset() {
+    if offset < partition.log_start() {
         return failed(ErrorCode::OffsetOutOfRange);
     }
-    if wish.last_fetched_epoch >= 0
-        && let Some(diverging) = diverging(partition, Term(wish.last_fetched_epoch), offset)
-    {
-        return Err(PartitionRead {
-            error: ErrorCode::None,
-            high_watermark: partition.high_watermark().0,
-            log_start: partition.log_start().0,
-            diverging: Some(diverging),
-            batches: Vec::new(),
-        });
+    // Before the upper bound: a log that was cut behind the client's back tells where, so the client need not start anew.
+    if wish.last_fetched_epoch >= 0 {
+        match diverging(partition, Term(wish.last_fetched_epoch), offset) {
+            Ok(None) => {}
+            Ok(diverging) => {
+                return Err(PartitionRead {
+                    error: ErrorCode::None,
+                    high_watermark: partition.high_watermark().0,
+                    log_start: partition.log_start().0,
+                    diverging,
+                    batches: Vec::new(),
+                });
+            }
+            Err(error) => return failed(error),
+        }
+    }
+    if offset > partition.replica().next_offset() {
+        return failed(ErrorCode::OffsetOutOfRange);
     }
     Ok(())
 }
 
-/// Where a client whose last record has `epoch` and whose log ends at `offset` parts from ours, if it does.
-fn diverging(partition: &Partition, epoch: Term, offset: Offset) -> Option<(i32, i64)> {
-    let (known, end) = partition.replica().epoch_end(epoch)?;
-    (known < epoch || end < offset).then_some((known.0, end.0))
+/// Where a client whose last record has `epoch` and whose log ends at `offset` parts from ours, if it does. An epoch that
+/// the log has not reached cannot be compared: Kafka says OFFSET_OUT_OF_RANGE.
+fn diverging(partition: &Partition, epoch: Term, offset: Offset) -> Result<Option<(i32, i64)>, ErrorCode> {
+    let (known, end) = partition.replica().epoch_end(epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
+    Ok((known < epoch || end < offset).then_some((known.0, end.0)))
 }

@@ -387,10 +387,10 @@ impl Log {
         LogStart { index, offset, term: state.epochs.term_before(index).unwrap_or(state.start.term) }
     }
 
-    /// Kafka's OffsetForLeaderEpoch: the largest term that is not above `term`, and the offset behind its last record.
+    /// Kafka's OffsetForLeaderEpoch, as [`EpochTable::end_offset_for`] answers it.
     pub fn epoch_end(&self, term: Term) -> Option<(Term, Offset)> {
         let state = self.state.borrow();
-        state.epochs.end_offset_for(term, state.end_offset)
+        state.epochs.end_offset_for(term, state.start.offset, state.end_offset)
     }
 
     /// The leader epochs of the log.

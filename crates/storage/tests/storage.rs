@@ -510,6 +510,51 @@ fn records_are_found_by_time_in_segments_and_in_the_tail() {
         .finished();
 }
 
+/// A search waits for the disk while what it has not looked at yet leaves the tail.
+#[test]
+fn a_search_by_time_sees_what_is_drained_meanwhile() {
+    let mut sim = sim(19, DiskFaults::default());
+    let config = || LogConfig { segment_bytes: 4 << 10, ..LogConfig::keeping() };
+    sim.run(move || async move {
+        let (_dir, storage, _) = open().await;
+        let log = storage.create_log(id(1), config()).await.expect("it is created");
+        for _ in 0..100 {
+            storage.until_room().await;
+            let last = append(&log, 1000);
+            commit(&log, last).await;
+        }
+        until(|| storage.stats().tail_bytes == 0).await;
+        storage.shutdown().await;
+    })
+    .finished();
+    sim.disk().set_faults(DiskFaults { latency: Duration::from_millis(5), ..DiskFaults::default() });
+    for newest in [false, true] {
+        sim.run(move || async move {
+            let (_dir, storage, logs) = open().await;
+            let log = logs[0].clone();
+            log.set_config(config());
+            let wanted = log.end_offset();
+            let last = append(&log, 300);
+            commit(&log, last).await;
+            let below = log.end_offset();
+            // Nothing is known of the segments after a restart: the search reads the head of each of them.
+            let searching = log.clone();
+            let search = rt::spawn(rt::Group::Fetch, async move {
+                match newest {
+                    true => searching.max_timestamp(below).await,
+                    false => searching.find_by_time(wanted.0, below).await,
+                }
+            });
+            assert!(storage.stats().tail_bytes > 0, "it is not drained when the search begins");
+            until(|| storage.stats().tail_bytes == 0).await;
+            let found = search.await.expect("it reads");
+            assert_eq!(found, Some((wanted, wanted.0, TERM)));
+            storage.shutdown().await;
+        })
+        .finished();
+    }
+}
+
 #[test]
 fn a_compacted_log_keeps_the_newest_of_each_key() {
     let mut sim = sim(14, DiskFaults::default());

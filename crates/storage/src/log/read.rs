@@ -82,12 +82,14 @@ impl Log {
     ) -> Result<Option<FoundByTime>, ReadError> {
         self.check_open_for_read()?;
         let start = self.log_start().offset;
-        let drained = self.drained().offset;
-        if start < drained.min(below)
-            && let Some(found) = self.segments.find_by_time(timestamp, start, below.min(drained)).await?
-        {
-            return Ok(Some((found.offset, found.timestamp, found.term)));
+        let mut searched = start;
+        while let Some(drained) = self.drained_since(searched, below) {
+            if let Some(found) = self.segments.find_by_time(timestamp, searched, drained).await? {
+                return Ok(Some((found.offset, found.timestamp, found.term)));
+            }
+            searched = drained;
         }
+        self.check_open_for_read()?;
         let state = self.state.borrow();
         for (batch, _) in state.candidates(below, |max| max >= timestamp) {
             if let Some(found) = record::find_by_time(batch, timestamp, start, &Limits::STORED)?
@@ -106,12 +108,14 @@ impl Log {
     pub async fn max_timestamp(self: &Rc<Self>, below: Offset) -> Result<Option<FoundByTime>, ReadError> {
         self.check_open_for_read()?;
         let start = self.log_start().offset;
-        let drained = self.drained().offset;
-        let mut best = None;
-        if start < drained.min(below) {
-            let found = self.segments.find_max_timestamp(start, below.min(drained)).await?;
-            best = found.map(|found| (found.offset, found.timestamp, found.term));
+        let (mut searched, mut best) = (start, None::<FoundByTime>);
+        while let Some(drained) = self.drained_since(searched, below) {
+            let found = self.segments.find_max_timestamp(searched, drained).await?;
+            let found = found.map(|found| (found.offset, found.timestamp, found.term));
+            best = found.filter(|found| best.is_none_or(|best| found.1 > best.1)).or(best);
+            searched = drained;
         }
+        self.check_open_for_read()?;
         let state = self.state.borrow();
         let most = best.map_or(-1, |(_, timestamp, _)| timestamp);
         let largest = state.candidates(below, |max| max > most).map(|(_, max)| max).max();
@@ -147,6 +151,12 @@ impl Log {
             ailurus_rt::yield_if_needed().await;
         }
         Ok(())
+    }
+
+    /// Where the entries end that have left the tail, if there are some from `searched` on and before `below`. Asked again
+    /// after each look into segments: what was drained while it waited is in the tail no more.
+    fn drained_since(&self, searched: Offset, below: Offset) -> Option<Offset> {
+        Some(self.drained().offset.min(below)).filter(|drained| searched < *drained)
     }
 
     fn check_open_for_read(&self) -> Result<(), ReadError> {

@@ -121,6 +121,13 @@ pub fn create_partitions(
     assignments: Option<&[Vec<i32>]>,
 ) -> Result<Vec<Change>, TopicRefusal> {
     let topic = state.topic(name).ok_or(TopicRefusal::UnknownTopic)?;
+    if topic.is_internal() {
+        // Keys of such a topic go to the partition that their hash and the count say: with another count what was
+        // committed would be looked for elsewhere.
+        let text =
+            format!("the partitions of '{name}' are counted on by what is in it: their number cannot be changed");
+        return Err(TopicRefusal::InvalidRequest(text));
+    }
     let existing = topic.partitions.len();
     let wanted = usize::try_from(count).unwrap_or(0);
     if wanted <= existing {
@@ -359,6 +366,15 @@ mod tests {
         assert!(matches!(refused(5, Some(&[vec![1]])), Err(TopicRefusal::InvalidAssignment(_))));
         assert!(refused(4, Some(&[vec![2]])).is_ok());
         assert_eq!(create_partitions(&state, "b", 4, None), Err(TopicRefusal::UnknownTopic));
+    }
+
+    #[test]
+    fn topics_of_the_brokers_own_keep_their_partitions() {
+        let mut state = state();
+        let changes = create(&state, named(crate::OFFSETS_TOPIC)).expect("legal");
+        state.apply(&Delta { changes });
+        let refused = create_partitions(&state, crate::OFFSETS_TOPIC, 9, None);
+        assert!(matches!(refused, Err(TopicRefusal::InvalidRequest(_))), "{refused:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::identity::Identity;
 use crate::placement::Placement;
 use crate::plan::{self, NewTopic, TopicRefusal};
 use crate::reconciler::Local;
-use crate::state::{ClusterState, Topic, is_internal};
+use crate::state::{ClusterState, Topic};
 
 /// What a node needs to take part.
 #[derive(Clone)]
@@ -182,11 +182,6 @@ impl Cluster {
             controller.submit(command, &cluster.layers()).await
         };
         self.sharded().on_async(ShardId(0), Lane::Cluster, decide).await
-    }
-
-    /// True for the name of a topic that the broker keeps for itself.
-    pub fn is_internal_name(&self, name: &str) -> bool {
-        is_internal(name)
     }
 
     /// The topic of group state as the settings want it: compacted, in as many copies as there are brokers for.

@@ -1,9 +1,11 @@
 //! The controller: one log, into which every change of the cluster goes, and the one place that decides about them.
 //!
 //! Lives on shard 0. A command is decided and enqueued in one step against the *head* (all that is enqueued, committed
-//! or not), so commands overlap without racing; each is answered once its delta is committed and every shard has it.
+//! or not), so commands overlap without racing; each is answered once its delta is committed and every shard has it. One
+//! that changes nothing was decided against the head all the same, and is answered once the head is published.
 //!
-//! What always holds: deltas are published in the order of the log; what is published is committed.
+//! What always holds: deltas are published in the order of the log; what is published is committed; nobody is answered
+//! out of what is not.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -15,7 +17,7 @@ use ailurus_model::{Acks, Offset, TopicId};
 use ailurus_partition::append::Origin;
 use ailurus_partition::{AppendOutcome, Appended, Partition, ReadError};
 use ailurus_record::{BatchBuilder, Limits, records, verify};
-use ailurus_replica::Settlement;
+use ailurus_replica::{Receipt, Settlement};
 use ailurus_rt as rt;
 use ailurus_settings::BrokerSettings;
 
@@ -44,10 +46,12 @@ pub enum ReplayError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unavailable;
 
+/// A delta on its way. It stays in the queue until every shard has it.
 struct Enqueued {
-    appended: Appended,
+    receipt: Receipt,
     delta: Arc<Delta>,
-    done: oneshot::Sender<()>,
+    /// Who is answered then.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 /// See the module's head.
@@ -89,22 +93,25 @@ impl Controller {
         let controller = self.clone();
         let task = rt::spawn(rt::Group::Cluster, async move {
             loop {
-                let first = || controller.queue.borrow().front().map(|enqueued| enqueued.appended.receipt);
-                let receipt = controller.grown.until(first).await;
+                let first = || controller.queue.borrow().front().map(|next| (next.receipt, next.delta.clone()));
+                let (receipt, delta) = controller.grown.until(first).await;
                 if controller.log.settled(receipt, Acks::All).await != Settlement::Kept {
-                    // Only the end of the process ends a single member's log: nobody is left to be told.
+                    // What becomes of them is not known, and nothing comes after them: who waits learns that.
+                    controller.queue.borrow_mut().clear();
                     return;
                 }
-                let next = controller.queue.borrow_mut().pop_front().expect("only this task takes from the queue");
-                controller.published.borrow_mut().apply(&next.delta);
-                publish(next.delta).await;
-                let _nobody_waits_any_more = next.done.send(());
+                publish(delta.clone()).await;
+                controller.published.borrow_mut().apply(&delta);
+                let done = controller.queue.borrow_mut().pop_front().expect("only this task takes from the queue");
+                for waiting in done.waiting {
+                    let _nobody_waits_any_more = waiting.send(());
+                }
             }
         });
         self.publisher.set(Some(task));
     }
 
-    /// Decides `command`; answers when its changes are committed and published.
+    /// Decides `command`; answers when its changes, and all that it was decided against, are committed and published.
     ///
     /// # Errors
     /// [`Unavailable`], and the command may or may not have been carried out.
@@ -122,24 +129,36 @@ impl Controller {
         command: Command,
         settings: &BrokerSettings,
     ) -> Result<(Reply, Option<oneshot::Receiver<()>>), Unavailable> {
+        if !self.log.is_leader() {
+            // The head may hold what was never committed: nothing is decided against it any more.
+            return Err(Unavailable);
+        }
         let mut head = self.head.borrow_mut();
         let (reply, changes) = decide(&mut head, command, settings, &mut new_topic_id);
         if changes.is_empty() {
-            return Ok((reply, None));
+            return Ok((reply, self.head_published()));
         }
         let delta = Arc::new(Delta { changes });
         match append(&self.log, &delta) {
             Some(appended) => {
-                let (done, published) = oneshot::channel();
-                self.queue.borrow_mut().push_back(Enqueued { appended, delta, done });
+                let next = Enqueued { receipt: appended.receipt, delta, waiting: Vec::new() };
+                self.queue.borrow_mut().push_back(next);
                 self.grown.notify_all();
-                Ok((reply, Some(published)))
+                Ok((reply, self.head_published()))
             }
             None => {
                 *head = self.without_last_decision();
                 Err(Unavailable)
             }
         }
+    }
+
+    /// Tells when all that is enqueued is published; `None` if it is.
+    fn head_published(&self) -> Option<oneshot::Receiver<()>> {
+        let mut queue = self.queue.borrow_mut();
+        let (done, published) = oneshot::channel();
+        queue.back_mut()?.waiting.push(done);
+        Some(published)
     }
 
     /// The head as it was before a decision that could not be logged.
@@ -198,4 +217,92 @@ async fn replay(log: &Partition) -> Result<Vec<Arc<Delta>>, ReplayError> {
         }
     }
     Ok(deltas)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use ailurus_model::{NodeId, OwnerEpoch, ShardId, TopicIdPartition};
+    use ailurus_rt::sim::{Sim, SimConfig};
+    use ailurus_settings::TopicOverrides;
+    use ailurus_storage::{DataDir, LogConfig, LogId, Storage, StorageConfig};
+
+    use super::*;
+    use crate::change::{CONTROLLER_GROUP, CONTROLLER_PARTITION, CONTROLLER_TOPIC};
+
+    const TOPIC: TopicIdPartition = TopicIdPartition { topic: CONTROLLER_TOPIC, partition: CONTROLLER_PARTITION };
+
+    struct Bench {
+        _dir: DataDir,
+        storage: Rc<Storage>,
+        controller: Rc<Controller>,
+    }
+
+    async fn bench() -> Bench {
+        let config = StorageConfig::tiny("/data");
+        let dir = DataDir::open(&config, 1).await.unwrap();
+        let (storage, _) = Storage::open(config, ShardId(0)).await.unwrap();
+        let id = LogId { group: CONTROLLER_GROUP, topic: TOPIC, owner_epoch: OwnerEpoch(1) };
+        let log = storage.create_log(id, LogConfig::keeping()).await.unwrap();
+        let settings = Rc::new(TopicOverrides::default().config(&BrokerSettings::default()));
+        let partition = Partition::open(TOPIC, log, NodeId(1), settings).await.unwrap();
+        let (controller, _) = Controller::open(partition).await.unwrap();
+        Bench { _dir: dir, storage, controller }
+    }
+
+    fn simulated<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> F + 'static) {
+        let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });
+        sim.run(|| async { test(bench().await).await }).finished();
+    }
+
+    async fn submitted(controller: &Controller, command: Command) -> Result<Reply, Unavailable> {
+        controller.submit(command, &BrokerSettings::default()).await
+    }
+
+    #[test]
+    fn commands_under_way_are_answered_when_the_log_fails() {
+        simulated(|Bench { controller, .. }| async move {
+            controller.start(|_| async {});
+            let under_way: Vec<_> = (0..3)
+                .map(|node| {
+                    let controller = controller.clone();
+                    rt::spawn(rt::Group::Cluster, async move {
+                        submitted(&controller, Command::RegisterNode(NodeId(node))).await
+                    })
+                })
+                .collect();
+            while controller.queue.borrow().len() < 3 {
+                rt::yield_now().await;
+            }
+            controller.log.close();
+            for command in under_way {
+                assert_eq!(command.await, Err(Unavailable));
+            }
+            // It would be no change, but what it would be no change to was never committed.
+            assert_eq!(submitted(&controller, Command::RegisterNode(NodeId(0))).await, Err(Unavailable));
+        });
+    }
+
+    #[test]
+    fn what_could_not_be_logged_was_not_decided() {
+        simulated(|Bench { controller, storage, .. }| async move {
+            let settings = BrokerSettings::default();
+            let (reply, _under_way) = controller.enqueue(Command::RegisterNode(NodeId(1)), &settings).unwrap();
+            assert_eq!(reply, Reply::Done);
+            let before = controller.head.borrow().clone();
+            let mut removal = pin!(storage.remove_log(CONTROLLER_GROUP));
+            // Its first step takes the log away; the replica has not heard of it yet.
+            let begun = poll_fn(|context| Poll::Ready(removal.as_mut().poll(context))).await;
+            assert!(begun.is_pending() && controller.log.is_leader());
+            let refused = controller.enqueue(Command::RegisterNode(NodeId(2)), &settings);
+            assert!(matches!(refused, Err(Unavailable)));
+            assert_eq!(*controller.head.borrow(), before);
+            removal.await.unwrap();
+        });
+    }
 }

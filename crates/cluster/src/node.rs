@@ -11,7 +11,7 @@ use std::time::Duration;
 use ailurus_model::{GroupId, NodeId, OwnerEpoch, ShardId, TopicIdPartition};
 use ailurus_partition::Partition;
 use ailurus_rt::{self as rt, Lane, Sharded};
-use ailurus_settings::TopicOverrides;
+use ailurus_settings::{BrokerSettings, TopicOverrides};
 use ailurus_storage::{DataDir, LogConfig, LogId, Storage, StorageError};
 
 use crate::change::{CONTROLLER_GROUP, CONTROLLER_PARTITION, CONTROLLER_TOPIC, Delta};
@@ -132,7 +132,8 @@ impl Cluster {
             }
         };
         log.set_config(config);
-        let settings = Rc::new(TopicOverrides::default().config(&self.layers()));
+        // Kafka's defaults whatever the broker's are: those are for users' topics, and this one has no keys, for example.
+        let settings = Rc::new(TopicOverrides::default().config(&BrokerSettings::default()));
         let partition = Partition::open(topic, log, self.node(), settings).await?;
         let (controller, history) = Controller::open(partition).await?;
         *self.controller.borrow_mut() = Some(controller);

@@ -41,7 +41,7 @@ pub struct PartitionState {
 }
 
 /// The whole state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterState {
     revision: Revision,
     nodes: Vec<NodeId>,

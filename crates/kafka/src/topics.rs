@@ -7,6 +7,7 @@ use std::time::Duration;
 use ailurus_cluster::Cluster;
 use ailurus_cluster::command::{Command, MorePartitions, Reply, TopicRef};
 use ailurus_cluster::plan::{NewTopic, TopicRefusal, bound_partitions};
+use ailurus_cluster::state::is_internal;
 use ailurus_model::{Offset, PartitionId, TopicIdPartition};
 use ailurus_rt::{self as rt, Instant, Lane};
 use ailurus_wire::create_partitions::{
@@ -103,7 +104,7 @@ pub(crate) fn total_partitions(cluster: &Cluster, topics: &[NewTopic]) -> usize 
 }
 
 fn new_topic(cluster: &Cluster, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
-    if cluster.is_internal_name(&topic.name) && cluster.state().topic(&topic.name).is_none() {
+    if is_internal(&topic.name) && cluster.state().topic(&topic.name).is_none() {
         return Ok(NewTopic { configs: cluster.offsets_topic().configs, ..plain_topic(topic)? });
     }
     plain_topic(topic)

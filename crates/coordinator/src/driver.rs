@@ -229,6 +229,7 @@ impl SliceDriver {
             if self.carry_out(|slice, now, effects| slice.on_time(now, effects)).is_err() {
                 return;
             }
+            rt::yield_if_needed().await;
         }
     }
 

@@ -228,12 +228,15 @@ impl Slice {
         }
     }
 
-    /// Carries out the deadlines that have passed.
+    /// Carries out the deadlines that have passed, those of each group once: what they set for this very moment comes with
+    /// the next call.
     pub fn on_time(&mut self, now: Now, effects: &mut Effects) {
-        while let Some((due, group_id)) = self.timers.first().cloned().filter(|(due, _)| *due <= now.tick) {
-            self.timers.remove(&(due, group_id.clone()));
+        let due = self.timers.iter().take_while(|(due, _)| *due <= now.tick);
+        let due: Vec<Rc<str>> = due.map(|(_, group_id)| group_id.clone()).collect();
+        for group_id in due {
             let slot = self.groups.get_mut(&group_id).expect("a group takes its timer with it");
-            slot.armed = None;
+            let armed = slot.armed.take().expect("a group in the timers is armed");
+            self.timers.remove(&(armed, group_id.clone()));
             self.with_group(now, &group_id, effects, |group, cx| group.on_time(cx));
             self.settle(&group_id);
         }

@@ -19,7 +19,7 @@ const CLIENTS: usize = 5;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Join { client: usize, group: usize, fresh: bool, known_id: bool, metadata: u8 },
+    Join { client: usize, group: usize, fresh: bool, known_id: bool, metadata: u8, rebalance_ms: i32 },
     Sync { client: usize, stale: bool },
     Heartbeat { client: usize },
     Leave { client: usize },
@@ -35,8 +35,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let (client, group) = (0..CLIENTS, 0..GROUPS.len());
     prop_oneof![
-        8 => (client.clone(), group.clone(), prop::bool::weighted(0.2), any::<bool>(), 0u8..3)
-            .prop_map(|(client, group, fresh, known_id, metadata)| Step::Join { client, group, fresh, known_id, metadata }),
+        8 => (client.clone(), group.clone(), prop::bool::weighted(0.2), any::<bool>(), 0u8..3, rebalance_ms())
+            .prop_map(|(client, group, fresh, known_id, metadata, rebalance_ms)| Step::Join { client, group, fresh, known_id, metadata, rebalance_ms }),
         8 => (client.clone(), prop::bool::weighted(0.1)).prop_map(|(client, stale)| Step::Sync { client, stale }),
         4 => client.clone().prop_map(|client| Step::Heartbeat { client }),
         2 => client.clone().prop_map(|client| Step::Leave { client }),
@@ -49,6 +49,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::FailNext),
         1 => Just(Step::Reload),
     ]
+}
+
+/// What members ask for; none at all (below 0), and nothing, too.
+fn rebalance_ms() -> impl Strategy<Value = i32> {
+    prop_oneof![4 => Just(10_000), 1 => Just(0), 1 => Just(1), 1 => Just(-1)]
 }
 
 #[derive(Default)]
@@ -145,8 +150,8 @@ impl World {
 
     fn run(&mut self, step: &Step) {
         match step.clone() {
-            Step::Join { client, group, fresh, known_id, metadata } => {
-                self.join(client, group, fresh, known_id, metadata)
+            Step::Join { client, group, fresh, known_id, metadata, rebalance_ms } => {
+                self.join(client, group, fresh, known_id, metadata, rebalance_ms)
             }
             Step::Sync { client, stale } => self.sync(client, stale),
             Step::Heartbeat { client } => {
@@ -195,7 +200,7 @@ impl World {
         Token(self.tokens)
     }
 
-    fn join(&mut self, client: usize, group: usize, fresh: bool, known_id: bool, metadata: u8) {
+    fn join(&mut self, client: usize, group: usize, fresh: bool, known_id: bool, metadata: u8, rebalance_ms: i32) {
         if self.parked.values().any(|parked| *parked == client) {
             return;
         }
@@ -211,7 +216,7 @@ impl World {
             client_id: format!("c{client}"),
             client_host: "/127.0.0.1".to_owned(),
             session_timeout_ms: 6_000 + 1_000 * client as i32,
-            rebalance_timeout_ms: 10_000,
+            rebalance_timeout_ms: rebalance_ms,
             protocol_type: "consumer".to_owned(),
             protocols: vec![Protocol { name: "range".to_owned(), metadata: subscription(metadata) }],
             requires_known_member_id: known_id,

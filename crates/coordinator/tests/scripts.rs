@@ -443,7 +443,10 @@ impl World {
 
     fn after(&mut self, ms: u64) {
         let end = self.tick + ms;
+        let mut fired = 0;
         while let Some(due) = self.slice.next_deadline().filter(|due| due.0 <= end) {
+            assert!(due.0 > self.tick || fired < 100, "the timer spins at {due:?}");
+            fired = if due.0 > self.tick { 0 } else { fired + 1 };
             self.tick = self.tick.max(due.0);
             let start = self.out.len();
             self.with_effects(|slice, now, fx| slice.on_time(now, fx));

@@ -241,9 +241,10 @@ impl Group {
         self.leader.as_deref() == Some(member_id)
     }
 
-    /// Milliseconds that a rebalance waits: as long as the most patient member asks for.
+    /// Milliseconds that a rebalance waits: as long as the most patient member asks for. At least 1, whatever members ask for
+    /// and records say, so that a deadline always lies ahead.
     fn rebalance_timeout_ms(&self) -> u64 {
-        self.members.iter().map(|member| member.rebalance_timeout_ms.max(0) as u64).max().unwrap_or(0)
+        self.members.iter().map(|member| member.rebalance_timeout_ms.max(1) as u64).max().unwrap_or(1)
     }
 
     /// What the members have subscribed to, if they are consumers and say it in a way we can read.

@@ -72,12 +72,14 @@ impl Group {
         if self.members.is_empty() {
             return self.propose_empty(cx);
         }
-        let deadline = cx.now.tick.plus_ms(self.rebalance_timeout_ms());
+        let timeout_ms = self.rebalance_timeout_ms();
         let Some(first_here) = self.members.iter().find(|member| member.join.is_some()) else {
             // Only absent static members: nobody could lead. Wait on for one of them, or for their sessions to end.
+            let deadline = cx.now.tick.plus_ms(timeout_ms.max(ABSENT_LOOK_MS));
             self.phase = Phase::Preparing { deadline, initial: None };
             return;
         };
+        let deadline = cx.now.tick.plus_ms(timeout_ms);
         let leader = self.leader.as_deref().and_then(|leader| self.members.get(leader));
         if leader.is_none_or(|leader| leader.join.is_none()) {
             self.leader = Some(first_here.id.clone());
@@ -130,6 +132,9 @@ impl Group {
         Some(winner.to_owned())
     }
 }
+
+/// How often at most a round is looked at in which only absent static members are, however impatient they are: nobody waits.
+const ABSENT_LOOK_MS: u64 = 1_000;
 
 /// How soon an Empty that could not be appended is tried again.
 const RETRY_EMPTY_MS: u64 = 1_000;

@@ -315,7 +315,8 @@ async fn delete_before(cluster: &Rc<Cluster>, target: TopicIdPartition, offset: 
         if offset < Offset::ZERO || offset > partition.high_watermark() {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        let start = partition.delete_records(offset).await.map_err(|_| ErrorCode::KafkaStorageError)?;
+        let moved = partition.delete_records(offset).map_err(|_| ErrorCode::KafkaStorageError)?;
+        let start = partition.records_deleted(moved).await.map_err(|_| ErrorCode::KafkaStorageError)?;
         Ok(start.0)
     };
     cluster.sharded().on_async(owner, Lane::Kafka, delete).await

@@ -8,7 +8,7 @@ use ailurus_record::VerifiedBatch;
 use ailurus_replica::{Replica, Role};
 use ailurus_rt as rt;
 use ailurus_settings::TopicConfig;
-use ailurus_storage::{Log, StorageError};
+use ailurus_storage::{Log, StorageError, Ticket};
 
 use crate::bells::{Bell, Bells, Subscription};
 use crate::producers::{self, ProducerBatch, ProducerView, Producers, sequence_plus};
@@ -156,16 +156,23 @@ impl Partition {
         self.producers.borrow_mut().expire(now_ms, expiration_ms);
     }
 
-    /// Makes `offset` the first that is still there, durably, and answers the log start that then holds.
+    /// Makes `offset` the first that is still there. [`Partition::records_deleted`] waits until that is durable; many
+    /// partitions may be moved first and then share a flush.
     ///
     /// The caller has checked that it does not pass the high watermark. A log start that is further already stays.
     ///
     /// # Errors
     /// The log is offline.
-    pub async fn delete_records(&self, offset: Offset) -> Result<Offset, StorageError> {
-        if offset > self.log_start() {
-            self.replica.truncate_prefix(offset).await?;
-        }
+    pub fn delete_records(&self, offset: Offset) -> Result<Ticket, StorageError> {
+        self.replica.truncate_prefix(offset)
+    }
+
+    /// Waits until the move is durable and answers the log start that then holds.
+    ///
+    /// # Errors
+    /// The log is offline.
+    pub async fn records_deleted(&self, ticket: Ticket) -> Result<Offset, StorageError> {
+        self.replica.log().settled(ticket).await?;
         Ok(self.log_start())
     }
 

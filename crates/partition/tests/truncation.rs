@@ -1,4 +1,5 @@
-//! A suffix that a newer leader cuts: one member never does this by itself, so the test does.
+//! What is cut off a partition: a suffix that a newer leader replaces (one member never does this by itself, so the test
+//! does), and a prefix whose records are deleted.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -86,6 +87,32 @@ fn a_cut_suffix_rolls_everything_back() {
             let duplicate = partition.append(&batch(2, 1), Origin::Client, 0);
             assert!(matches!(duplicate, AppendOutcome::Duplicate(found) if found.receipt.base == Offset(2)));
             appended(&partition, &batch(3, 1));
+        })
+        .finished();
+    }
+}
+
+/// Whoever asks for what another has asked for already is answered no earlier than he: the power may fail right then.
+#[test]
+fn deleted_records_stay_deleted_whoever_asked_first() {
+    for seed in 0..30 {
+        let mut sim = Sim::new(seed, SimConfig { shards: 1, ..SimConfig::default() });
+        sim.run(|| async {
+            let (_storage, partition) = open().await;
+            let receipt = appended(&partition, &batch(0, 5));
+            assert_eq!(partition.settled(receipt, Acks::All).await, Settlement::Kept);
+            let _first = partition.delete_records(Offset(3)).unwrap();
+            assert_eq!(partition.log_start(), Offset(3));
+            let second = partition.delete_records(Offset(2)).unwrap();
+            assert_eq!(partition.records_deleted(second).await.unwrap(), Offset(3));
+        })
+        .finished();
+        sim.crash();
+        sim.run(|| async {
+            let (_storage, partition) = open().await;
+            assert!(partition.log_start() >= Offset(2), "starts at {}", partition.log_start());
+            let again = partition.delete_records(Offset(1)).unwrap();
+            assert_eq!(partition.records_deleted(again).await.unwrap(), Offset(3), "what is durable is not waited for");
         })
         .finished();
     }

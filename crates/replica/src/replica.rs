@@ -10,7 +10,7 @@ use std::task::Poll;
 use ailurus_base::sync::{Notify, Watch};
 use ailurus_model::{Acks, Index, NodeId, Offset, Term};
 use ailurus_rt as rt;
-use ailurus_storage::{Entry, HardState, Log, StorageError};
+use ailurus_storage::{Entry, HardState, Log, StorageError, Ticket};
 
 /// Why a replica could not take up its work.
 #[derive(Debug, thiserror::Error)]
@@ -194,13 +194,14 @@ impl Replica {
         self.log.epoch_end(term)
     }
 
-    /// Makes `offset` the first that is still there, durably. Never passes the high watermark.
+    /// Makes `offset` the first that is still there; [`Log::settled`] of the ticket says when that is durable. Never passes
+    /// the high watermark.
     ///
     /// # Errors
     /// The log is offline.
-    pub async fn truncate_prefix(&self, offset: Offset) -> Result<(), StorageError> {
+    pub fn truncate_prefix(&self, offset: Offset) -> Result<Ticket, StorageError> {
         assert!(offset <= self.high_watermark(), "the log start never passes the high watermark");
-        self.log.set_log_start(self.log.start_at(offset)).await
+        self.log.move_log_start(self.log.start_at(offset))
     }
 
     /// `told` hears of every cut, before anything is appended after it: what is derived from the log rolls back there.

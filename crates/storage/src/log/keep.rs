@@ -47,6 +47,10 @@ impl Log {
             state.spans.on_drained(drained);
         }
         let settled = state.settled;
+        while state.starts.front().is_some_and(|(sequence, _)| *sequence <= settled) {
+            let (_, start) = state.starts.pop_front().expect("there is one");
+            state.durable_start = start;
+        }
         while state.checkpoints.front().is_some_and(|(sequence, _)| *sequence <= settled) {
             let (_, checkpoint) = state.checkpoints.pop_front().expect("there is one");
             self.segments.checkpoint_durable(&checkpoint);

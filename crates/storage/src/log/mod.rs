@@ -80,6 +80,8 @@ struct State {
     start: LogStart,
     /// The last start that is durable: only what lies before it may go from the disk.
     durable_start: LogStart,
+    /// Starts on their way to the disk, each with the sequence of its entry.
+    starts: VecDeque<(u64, LogStart)>,
     end_offset: Offset,
     tail: Tail,
     epochs: EpochTable,
@@ -129,6 +131,7 @@ impl Log {
             committed: Index(checkpoint.drained.index.0 - 1),
             start: checkpoint.start,
             durable_start: checkpoint.start,
+            starts: VecDeque::new(),
             end_offset: end.offset,
             tail,
             epochs,
@@ -277,7 +280,7 @@ impl Log {
     }
 
     /// Makes `start` the log's start ([`Log::start_at`] gives it). It is durable when this returns; files before it go in
-    /// the background. One that is not further than the present start changes nothing.
+    /// the background. One that is not further than the present start changes nothing, and waits until that is durable.
     ///
     /// # Errors
     /// [`StorageError::Offline`].
@@ -285,6 +288,19 @@ impl Log {
     /// # Panics
     /// If it lies behind what is committed.
     pub async fn set_log_start(self: &Rc<Self>, start: LogStart) -> Result<(), StorageError> {
+        let ticket = self.move_log_start(start)?;
+        self.settled(ticket).await
+    }
+
+    /// [`Log::set_log_start`] without the wait: [`Log::settled`] of the ticket says when a start that is at least as far
+    /// is durable.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    ///
+    /// # Panics
+    /// If it lies behind what is committed.
+    pub fn move_log_start(self: &Rc<Self>, start: LogStart) -> Result<Ticket, StorageError> {
         self.check_open()?;
         let committed = self.state.borrow().committed;
         assert!(start.offset <= self.offset_after(committed), "the log start never passes what is committed");
@@ -292,19 +308,17 @@ impl Log {
         {
             let mut state = self.state.borrow_mut();
             if start.offset <= state.start.offset {
-                return Ok(());
+                // Somebody else's move may still be on its way to the disk; what is durable has nothing to wait for.
+                let under_way = state.starts.iter().find(|(_, moved)| start.offset <= moved.offset);
+                return Ok(Ticket(under_way.map_or(0, |(sequence, _)| *sequence)));
             }
             state.start = start;
             state.epochs.truncate_prefix(start.index);
         }
         let ticket = self.journal(Kind::TruncatePrefix, start.term, start.index, &[&start.offset.0.to_le_bytes()]);
+        self.state.borrow_mut().starts.push_back((ticket.0, start));
         self.progress.notify_all();
-        self.settled(ticket).await?;
-        let mut state = self.state.borrow_mut();
-        if state.durable_start.offset < start.offset {
-            state.durable_start = start;
-        }
-        Ok(())
+        Ok(ticket)
     }
 
     /// Cuts off the entries from `to` on. What follows may be appended at once: the cut precedes it in the journal.

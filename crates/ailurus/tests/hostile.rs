@@ -601,12 +601,7 @@ fn thousands_of_idle_connections_cost_little_and_are_in_nobodys_way() {
     let each = broker.resident().saturating_sub(before) / count as u64;
     assert!(each < 8 << 10, "{each} bytes for each of {count} connections");
     drop(idle);
-    until("they are forgotten", || {
-        let metrics = broker.get("/metrics");
-        let open = metrics.lines().filter(|line| line.starts_with("kafka_server_socketservermetrics_connection_count"));
-        let open: f64 = open.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
-        open <= 3.0
-    });
+    until("they are forgotten", || broker.connections() <= 3);
 }
 
 #[test]

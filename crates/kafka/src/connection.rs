@@ -7,17 +7,23 @@
 //!
 //! What always holds: memory for a frame is granted before the frame is read, and nothing larger than one grant is
 //! taken; a connection has at most [`REPLIES_MAX`] answers outstanding, of which those that are done and not sent hold
-//! [`UNSENT_MAX`] bytes and one answer more; one that stalls in the middle of a frame, or is idle for too long, is closed
-//! by the shard's sweeper, and at once if others wait for the memory that it holds. A recv is never abandoned with the connection alive: to end one,
-//! the connection is shut down.
+//! [`UNSENT_MAX`] bytes and one answer more. It lives as long as its client does its part, however slowly: the shard's
+//! sweeper closes one on which nothing has moved for `connections.max.idle.ms`, and at once one whose frame holds memory
+//! for which others wait and does not come on. What was asked on a connection that is gone is dropped, and the
+//! connection counts until that has happened. A recv is never abandoned with the connection alive: to end one, the
+//! connection is shut down.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ailurus_base::sync::{Notify, oneshot};
-use ailurus_rt::{self as rt, Closer, Conn, ConnRx, ConnTx, Instant, Memory, Permit, Task};
+use ailurus_rt::{self as rt, Abort, Closer, Conn, ConnRx, ConnTx, Instant, Memory, Permit, Task};
 use ailurus_wire::{LENGTH_BYTES, RequestHeader};
 use bytes::Bytes;
 
@@ -37,25 +43,24 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// next, or be complete.
 const PACE: u64 = 64 << 10;
 
-/// A frame must be there this long after its length...
-const FRAME_TIME: Duration = Duration::from_secs(30);
-
-/// ...and this much longer for each MiB of it.
-const FRAME_TIME_PER_MIB: Duration = Duration::from_secs(1);
-
 /// Of a frame that is larger than this, as much must have arrived before memory for the rest is set aside: who declares
 /// much and sends nothing costs this and no more.
 const EARNEST: usize = 1 << 10;
 
-/// An answer must be taken within this time, or the reader is too slow to be kept.
-const WRITE_TIME: Duration = Duration::from_secs(60);
+/// After a client has closed its own direction, an answer must go out at least this often, or it is taken for gone: it
+/// looks the same as one that has closed both.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// What the sweeper of a shard knows of a connection.
 pub(crate) struct Watch {
-    deadline: Cell<Option<Instant>>,
-    write_deadline: Cell<Option<Instant>>,
+    /// Since when nothing has moved, and how many bytes had by then.
+    quiet: Cell<(Instant, u64)>,
+    /// It is for the client to send, or to take what is sent.
+    reading: Cell<bool>,
+    writing: Cell<bool>,
     /// Where the frame that is being read has its memory from.
     filling: RefCell<Option<Filling>>,
+    gone: Abort,
     closer: Closer,
 }
 
@@ -68,12 +73,25 @@ struct Filling {
 
 impl Watch {
     fn new(closer: Closer) -> Self {
-        Watch { deadline: Cell::new(None), write_deadline: Cell::new(None), filling: RefCell::new(None), closer }
+        Watch {
+            quiet: Cell::new((rt::now(), 0)),
+            reading: Cell::new(false),
+            writing: Cell::new(false),
+            filling: RefCell::new(None),
+            gone: Abort::new(),
+            closer,
+        }
     }
 
-    fn expired(&self, now: Instant) -> bool {
-        let past = |deadline: &Cell<Option<Instant>>| deadline.get().is_some_and(|deadline| deadline <= now);
-        past(&self.deadline) || past(&self.write_deadline)
+    /// Whether the client has let `most` pass without a byte. To be asked at every look of the sweeper.
+    fn is_idle(&self, now: Instant, most: Option<Duration>) -> bool {
+        let moved = self.closer.received() + self.closer.sent();
+        let (since, before) = self.quiet.get();
+        if moved != before || !(self.reading.get() || self.writing.get()) {
+            self.quiet.set((now, moved));
+            return false;
+        }
+        most.is_some_and(|most| now - since >= most)
     }
 
     /// Whether others wait for the memory of a frame that does not come on. To be asked at every look of the sweeper.
@@ -85,19 +103,38 @@ impl Watch {
         slow && filling.memory.waiting() > 0
     }
 
-    /// Ends the connection's reads and writes.
+    /// Ends the connection's reads and writes, and drops what was asked on it.
     pub(crate) fn shut_down(&self) {
+        self.gone.request();
         self.closer.shutdown();
+    }
+
+    /// The result of `work`, unless the connection is shut down before.
+    async fn unless_gone<F: Future>(&self, work: F) -> Option<F::Output> {
+        let (mut work, mut gone) = (pin!(work), pin!(self.gone.requested()));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => gone.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Receives: while it waits, it waits for the client.
+    async fn reading<F: Future>(&self, receive: F) -> F::Output {
+        self.reading.set(true);
+        let received = receive.await;
+        self.reading.set(false);
+        received
     }
 }
 
-/// Closes connections that are past their deadline. Runs once per shard.
+/// Closes connections that are idle or in the way. Runs once per shard.
 pub(crate) async fn sweep(shard: Rc<KafkaShard>) {
     loop {
         rt::sleep_coarse(SWEEP).await;
-        let now = rt::now();
+        let (now, idle_max) = (rt::now(), shard.idle_max());
         for watch in shard.connections() {
-            if watch.is_in_the_way() || watch.expired(now) {
+            if watch.is_in_the_way() | watch.is_idle(now, idle_max) {
                 watch.shut_down();
             }
         }
@@ -119,12 +156,49 @@ struct Replies {
 struct Reply {
     task: Task<Answer>,
     /// Dropped when all answers before it are sent.
-    next: oneshot::Sender<()>,
+    next: Option<oneshot::Sender<()>>,
 }
 
 impl Replies {
     fn has_room(&self) -> bool {
         self.queue.borrow().len() < REPLIES_MAX && self.unsent.get() < UNSENT_MAX
+    }
+
+    fn end(&self) {
+        self.ended.set(true);
+        self.changed.notify_all();
+    }
+
+    /// The first answer, once it is there; nothing when there is none and none will come.
+    async fn first(&self) -> Option<Answer> {
+        let comes = || match self.queue.borrow().is_empty() {
+            false => Some(true),
+            true => self.ended.get().then_some(false),
+        };
+        if !self.changed.until(comes).await {
+            return None;
+        }
+        let answer = poll_fn(|context| self.poll_first(context)).await;
+        self.queue.borrow_mut().pop_front();
+        self.changed.notify_all();
+        Some(answer)
+    }
+
+    fn poll_first(&self, context: &mut Context<'_>) -> Poll<Answer> {
+        let mut queue = self.queue.borrow_mut();
+        let first = queue.front_mut().expect("only the writer takes answers out");
+        first.next = None;
+        Pin::new(&mut first.task).poll(context)
+    }
+
+    /// Drops what is still under way, and waits until it is dropped.
+    async fn cancel(&self) {
+        let queue = self.queue.take();
+        // The turns of those behind do not come while those before them are dropped.
+        let (tasks, _turns): (Vec<_>, Vec<_>) = queue.into_iter().map(|reply| (reply.task, reply.next)).unzip();
+        for task in tasks {
+            task.cancel().await;
+        }
     }
 }
 
@@ -138,31 +212,61 @@ pub(crate) async fn serve(shard: Rc<KafkaShard>, conn: Conn) {
     let watch = Rc::new(Watch::new(rx.closer()));
     let Some(_registered) = shard.register(&watch) else { return };
     let replies = Rc::new(Replies::default());
-    let writer = rt::spawn(rt::Group::Kafka, write(replies.clone(), tx, watch.clone()));
-    let end = read(&shard, rx, &replies, &watch, peer.ip()).await;
-    if let Err(reason) = end {
+    let mut writer = rt::spawn(rt::Group::Kafka, write(replies.clone(), tx, watch.clone()));
+    let end = watch.unless_gone(read(&shard, rx, &replies, &watch, peer.ip())).await;
+    if let Some(Err(End::Refused(reason))) = end {
         tracing::debug!(%peer, reason, "a connection is closed");
         shard.stats.refused_connections.set(shard.stats.refused_connections.get() + 1);
     }
-    replies.ended.set(true);
-    replies.changed.notify_all();
-    // What was asked before the end is still answered, in case the client closed only its own direction.
-    writer.await;
+    replies.end();
+    if !matches!(end, None | Some(Err(End::Gone))) {
+        watch.unless_gone(last_answers(&mut writer, &watch.closer)).await;
+    }
+    watch.shut_down();
+    writer.cancel().await;
+    replies.cancel().await;
 }
 
-type End = Result<(), &'static str>;
+/// What was asked before the end is still answered, in case the client closed only its own direction. For as long as
+/// answers go out: what waits for its time, up to weeks, does not keep the connection of a client that is gone.
+async fn last_answers(writer: &mut Task<()>, closer: &Closer) {
+    loop {
+        let sent = closer.sent();
+        if rt::timeout(LAST_ANSWERS, &mut *writer).await.is_ok() || closer.sent() == sent {
+            return;
+        }
+    }
+}
 
+/// Why no more is read.
+enum End {
+    /// The client sent what cannot be taken.
+    Refused(&'static str),
+    /// Nobody is there any more.
+    Gone,
+}
+
+impl End {
+    fn of(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => End::Refused("it ended inside a frame"),
+            _ => End::Gone,
+        }
+    }
+}
+
+/// Reads until the client closes its direction.
 async fn read(
     shard: &Rc<KafkaShard>,
     mut rx: ConnRx,
     replies: &Rc<Replies>,
     watch: &Rc<Watch>,
     client_host: std::net::IpAddr,
-) -> End {
+) -> Result<(), End> {
     while let Some((frame, permit)) = read_frame(shard, &mut rx, watch).await? {
         let received = rt::now();
         let mut body = frame;
-        let header = RequestHeader::decode(&mut body).map_err(|_| "the request header is malformed")?;
+        let header = RequestHeader::decode(&mut body).map_err(|_| End::Refused("the request header is malformed"))?;
         let (turn, ended) = oneshot::channel();
         let (first, next) = oneshot::channel();
         let request = Request {
@@ -177,14 +281,11 @@ async fn read(
             held: Vec::new(),
         };
         let answer = answer(replies.clone(), request);
-        replies.queue.borrow_mut().push_back(Reply { task: rt::spawn(rt::Group::Kafka, answer), next: first });
+        let task = rt::spawn(rt::Group::Kafka, answer);
+        replies.queue.borrow_mut().push_back(Reply { task, next: Some(first) });
         replies.changed.notify_all();
         let _dropped_is_the_message = ended.await;
-        let room = || (replies.has_room() || replies.ended.get()).then_some(());
-        replies.changed.until(room).await;
-        if replies.ended.get() {
-            return Ok(());
-        }
+        replies.changed.until(|| replies.has_room().then_some(())).await;
     }
     Ok(())
 }
@@ -196,68 +297,43 @@ async fn answer(replies: Rc<Replies>, request: Request) -> Answer {
 }
 
 /// The next frame without its length, with the memory that was granted for it; nothing at the end of the connection.
-async fn read_frame(
-    shard: &KafkaShard,
-    rx: &mut ConnRx,
-    watch: &Watch,
-) -> Result<Option<(Bytes, Permit)>, &'static str> {
-    watch.deadline.set(shard.idle_deadline());
-    let Some(length) = rx.read(LENGTH_BYTES).await.map_err(|_| "it was reset")? else { return Ok(None) };
+async fn read_frame(shard: &KafkaShard, rx: &mut ConnRx, watch: &Watch) -> Result<Option<(Bytes, Permit)>, End> {
+    let Some(length) = watch.reading(rx.read(LENGTH_BYTES)).await.map_err(End::of)? else { return Ok(None) };
     let length: [u8; LENGTH_BYTES] = length[..].try_into().expect("as many bytes as were asked for");
-    let length = usize::try_from(i32::from_be_bytes(length)).map_err(|_| "a frame has a negative length")?;
+    let length =
+        usize::try_from(i32::from_be_bytes(length)).map_err(|_| End::Refused("a frame has a negative length"))?;
     if length > shard.frame_bytes_max() {
-        return Err("a frame is larger than socket.request.max.bytes or than this shard's memory allows");
+        return Err(End::Refused("a frame is larger than socket.request.max.bytes or than this shard's memory allows"));
     }
-    let time = FRAME_TIME + FRAME_TIME_PER_MIB * (length >> 20) as u32;
-    watch.deadline.set(Some(rt::now() + time));
-    if length > EARNEST && !rx.fill(EARNEST).await.map_err(|_| "it was reset")? {
-        return Err("it ended inside a frame");
+    if length > EARNEST && !watch.reading(rx.fill(EARNEST)).await.map_err(End::of)? {
+        return Err(End::Refused("it ended inside a frame"));
     }
-    // Waiting for memory is not the client's fault.
-    watch.deadline.set(None);
     let memory = shard.admission().for_frame(length as u64);
     let permit = memory.acquire(length as u64).await;
-    watch.deadline.set(Some(rt::now() + time));
     watch.filling.replace(Some(Filling { memory: memory.clone(), seen: None }));
-    let frame = rx.read(length).await.map_err(|_| "it was reset or stalled inside a frame")?;
+    let frame = watch.reading(rx.read(length)).await.map_err(End::of)?;
     watch.filling.replace(None);
-    watch.deadline.set(None);
     shard.stats.bytes_in.set(shard.stats.bytes_in.get() + length as u64 + LENGTH_BYTES as u64);
-    Ok(Some((frame.ok_or("it ended inside a frame")?, permit)))
+    Ok(Some((frame.ok_or(End::Refused("it ended inside a frame"))?, permit)))
 }
 
 async fn write(replies: Rc<Replies>, mut tx: ConnTx, watch: Rc<Watch>) {
-    while let Some(answer) = next_answer(&replies).await {
+    while let Some(answer) = replies.first().await {
         let bytes = answer.len();
         let (parts, _held) = match answer {
             Answer::Send(parts, held) => (parts, held),
             Answer::Silence => continue,
             Answer::Close => break,
         };
-        watch.write_deadline.set(Some(rt::now() + WRITE_TIME));
+        watch.writing.set(true);
         let written = tx.write(parts).await;
-        watch.write_deadline.set(None);
+        watch.writing.set(false);
         replies.unsent.set(replies.unsent.get() - bytes);
         replies.changed.notify_all();
         if written.is_err() {
             break;
         }
     }
-    // Drops what is still under way: nobody is left to take the answers.
-    replies.ended.set(true);
-    replies.queue.borrow_mut().clear();
-    replies.changed.notify_all();
+    // Nobody is left to take answers, or there are none.
     watch.shut_down();
-}
-
-async fn next_answer(replies: &Replies) -> Option<Answer> {
-    let first = || match replies.queue.borrow_mut().pop_front() {
-        Some(reply) => Some(Some(reply)),
-        None => replies.ended.get().then_some(None),
-    };
-    let Reply { task, next } = replies.changed.until(first).await?;
-    drop(next);
-    let answer = task.await;
-    replies.changed.notify_all();
-    Some(answer)
 }

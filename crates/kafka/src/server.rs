@@ -10,7 +10,7 @@ use std::time::Duration;
 use ailurus_base::HashMap;
 use ailurus_cluster::Cluster;
 use ailurus_coordinator::Groups;
-use ailurus_rt::{self as rt, Abort, Instant, Lane, Listener, Sharded};
+use ailurus_rt::{self as rt, Abort, Lane, Listener, Sharded};
 use ailurus_settings::BrokerConfig;
 
 use crate::admission::Admission;
@@ -40,6 +40,7 @@ pub struct KafkaShard {
     admission: Admission,
     connections: RefCell<Vec<Weak<Watch>>>,
     connected: Cell<usize>,
+    closing: Cell<bool>,
     sweeper: Cell<Option<rt::Task<()>>>,
     handle: OnceCell<Sharded<KafkaShard>>,
     waits: RefCell<HashMap<WaitKey, Rc<Waiting>>>,
@@ -90,10 +91,13 @@ impl KafkaServer {
         }
         let close = move |shard: Rc<KafkaShard>| async move { shard.close_connections(patience).await };
         self.shards.map_async(Lane::Kafka, close).await;
-        // Ends of waits that nobody waits for may still be on their way: a round behind them, from each shard to all.
+        // Fetches that were dropped have told the owners to end their waits. Nobody waits until they hear of it, and the
+        // service must be there when they do: a round behind them, from each shard to all.
         let shards = self.shards;
         let behind = move |_: Rc<KafkaShard>| async move { shards.map(Lane::Kafka, |_: &Rc<KafkaShard>| ()).await };
         self.shards.map_async(Lane::Kafka, behind).await;
+        let finish = move |shard: Rc<KafkaShard>| async move { shard.finish_waits(patience).await };
+        self.shards.map_async(Lane::Kafka, finish).await;
         self.shards.stop().await;
     }
 }
@@ -122,6 +126,7 @@ impl KafkaShard {
             admission: Admission::of(rt::memory().free()),
             connections: RefCell::default(),
             connected: Cell::new(0),
+            closing: Cell::new(false),
             sweeper: Cell::new(None),
             handle: OnceCell::new(),
             waits: RefCell::default(),
@@ -162,10 +167,10 @@ impl KafkaShard {
         self.sweeper.set(Some(rt::spawn(rt::Group::Admin, connection::sweep(self.clone()))));
     }
 
-    /// Counts a connection in; nothing if `max.connections` are there already.
+    /// Counts a connection in; nothing if `max.connections` are there already, or if all are being closed.
     pub(crate) fn register(self: &Rc<Self>, watch: &Rc<Watch>) -> Option<Registered> {
         let most = self.settings().max_connections as usize / usize::from(rt::shard_count());
-        if self.connected.get() >= most.max(1) {
+        if self.closing.get() || self.connected.get() >= most.max(1) {
             return None;
         }
         self.connected.set(self.connected.get() + 1);
@@ -199,19 +204,39 @@ impl KafkaShard {
         (self.settings().socket_request_max_bytes as usize).min(self.admission.frame_bytes_max() as usize)
     }
 
-    pub(crate) fn idle_deadline(&self) -> Option<Instant> {
-        let idle = u64::try_from(self.settings().connections_max_idle_ms).ok()?;
-        Some(rt::now() + Duration::from_millis(idle))
+    /// How long a client may leave its connection without a byte; none if as long as it likes.
+    pub(crate) fn idle_max(&self) -> Option<Duration> {
+        u64::try_from(self.settings().connections_max_idle_ms).ok().map(Duration::from_millis)
     }
 
+    /// Ends all connections and what was asked on them. Their tasks need a few turns for that, and nothing else.
     async fn close_connections(&self, patience: Duration) {
         self.sweeper.set(None);
+        // One that is on its way to this shard comes too late.
+        self.closing.set(true);
         for watch in self.connections() {
             watch.shut_down();
         }
-        let deadline = rt::now() + patience;
-        while self.connected.get() > 0 && rt::now() < deadline {
-            rt::sleep(Duration::from_millis(1)).await;
+        let all_gone = || self.connected.get() == 0;
+        if !within(patience, all_gone).await {
+            tracing::warn!(left = self.connected.get(), "connections are left behind");
         }
     }
+
+    /// Waits until no fetch of another shard waits or reads here any more.
+    async fn finish_waits(&self, patience: Duration) {
+        let none_left = || self.waits.borrow().is_empty();
+        if !within(patience, none_left).await {
+            tracing::warn!(left = self.waits.borrow().len(), "fetches are left behind");
+        }
+    }
+}
+
+/// Waits until it is so, for at most `patience`; whether it is.
+async fn within(patience: Duration, so: impl Fn() -> bool) -> bool {
+    let deadline = rt::now() + patience;
+    while !so() && rt::now() < deadline {
+        rt::sleep(Duration::from_millis(1)).await;
+    }
+    so()
 }

@@ -159,6 +159,7 @@ struct Wire {
     peer: SocketAddr,
     local: SocketAddr,
     received: Cell<u64>,
+    sent: Cell<u64>,
     _counted: Counted,
 }
 
@@ -189,7 +190,8 @@ impl Conn {
         socket.set_keepalive(true)?;
         let peer = socket_addr(socket.peer_addr()?)?;
         let local = socket_addr(socket.local_addr()?)?;
-        Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, received: Cell::new(0), _counted: counted }) })
+        let (received, sent) = (Cell::new(0), Cell::new(0));
+        Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, received, sent, _counted: counted }) })
     }
 
     /// The other end.
@@ -364,6 +366,7 @@ impl ConnTx {
             let result;
             BufResult(result, parts) = self.wire.driver.submit(operation).await.into_inner();
             count_bytes(|shard| &shard.stats.bytes_sent, &result);
+            self.wire.sent.set(self.wire.sent.get() + *result.as_ref().unwrap_or(&0) as u64);
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => parts.advance(sent),
@@ -396,6 +399,11 @@ impl Closer {
     /// Bytes received on the connection so far: who waits for more can see whether any come.
     pub fn received(&self) -> u64 {
         self.0.upgrade().map_or(0, |wire| wire.received.get())
+    }
+
+    /// Bytes sent on the connection so far, parts of writes that are not done yet included.
+    pub fn sent(&self) -> u64 {
+        self.0.upgrade().map_or(0, |wire| wire.sent.get())
     }
 
     /// Shuts both directions down: a pending read ends as if the other end had closed, a pending write fails.

@@ -53,6 +53,12 @@ impl Broker {
         Broker::of(&mut command)
     }
 
+    /// The same, with what `filter` lets through of its log in `file`.
+    pub(crate) fn with_log(filter: &str, file: &Path, dir: &Path, more: &[&str]) -> Broker {
+        let file = std::fs::File::create(file).unwrap();
+        Broker::of(start_command("64MiB", dir).args(more).env("AILURUS_LOG", filter).stderr(file))
+    }
+
     fn of(command: &mut Command) -> Broker {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -75,6 +81,19 @@ impl Broker {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// How many connections it serves.
+    pub(crate) fn connections(&self) -> u64 {
+        let metrics = self.get("/metrics");
+        let count =
+            metrics.lines().find_map(|line| line.strip_prefix("kafka_server_socket_server_metrics_connection_count "));
+        count.unwrap().parse::<f64>().unwrap() as u64
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     pub(crate) fn end(mut self, signal: &str) -> ExitStatus {

@@ -63,7 +63,7 @@ settings! {
     max_connections: i32 = "max.connections" { scope: LIVE, default: Some("2147483647"), valid: AtLeast(0), example: "20000" }
     "Connections from one address."
     max_connections_per_ip: i32 = "max.connections.per.ip" { active: false, default: Some("2147483647"), valid: AtLeast(0), example: "1000" }
-    "After how long without a request a connection is closed. -1: never."
+    "After how long without a byte from its client, or to it, a connection is closed. -1: never."
     connections_max_idle_ms: i64 = "connections.max.idle.ms" { unit: Milliseconds, default: Some("600000"), valid: AtLeast(-1), example: "60000" }
 
     "Partitions of a topic that is created without saying how many."

@@ -123,11 +123,9 @@ async fn flush_all(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool {
 async fn make_room(storage: &Rc<Storage>) -> bool {
     let core = storage.core();
     let Some(oldest) = core.journal.wants_room() else { return false };
-    // An entry that removes a group must outlive its directory.
-    if storage.is_removing() {
-        return false;
-    }
-    let needing: Vec<Rc<Log>> = storage.logs().into_iter().filter(|log| log.needs(oldest)).collect();
+    let mut needing = storage.logs();
+    needing.extend(storage.removing());
+    needing.retain(|log| log.needs(oldest));
     let (small, large): (Vec<_>, Vec<_>) = needing.iter().cloned().partition(|log| is_small(core, log, oldest));
     drain_together(core, &large).await;
     core.journal.settled().await;
@@ -147,8 +145,12 @@ async fn make_room(storage: &Rc<Storage>) -> bool {
     true
 }
 
-/// Writes again what `log` has in files up to `oldest`: its checkpoint, and entries that are few or cannot be drained.
+/// Writes again what `log` has in files up to `oldest`: its checkpoint, and entries that are few or cannot be drained. Of
+/// a removed one, that it was removed: the journal says so for as long as its directory may be there.
 async fn renew(core: &Core, log: &Rc<Log>, oldest: u64) {
+    if log.repeat_end() {
+        return;
+    }
     let _keeper = log.keeper.acquire(1).await;
     let carried = log.carry_forward(oldest);
     match log.checkpoint().await {

@@ -30,6 +30,7 @@ pub(crate) async fn watch_space(core: Rc<Core>) {
 pub(crate) async fn clean(storage: Rc<Storage>) {
     loop {
         rt::sleep_coarse(storage.core().config.clean_interval).await;
+        storage.clear_away_all().await;
         for log in storage.logs() {
             if let Err(error) = log.clean(rt::unix_ms()).await {
                 tracing::warn!(group = %log.id().group, topic = %log.id().topic, %error, "a log could not be cleaned");

@@ -1,6 +1,6 @@
 //! The storage of one shard: its journal, its logs, and the tasks that keep them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -27,8 +27,8 @@ use crate::{Log, StorageError, drain, housekeeping};
 pub struct Storage {
     core: Rc<Core>,
     logs: RefCell<BTreeMap<GroupId, Rc<Log>>>,
-    /// Removals that have not taken the directory away yet.
-    removing: Cell<usize>,
+    /// Removed logs whose directory may still be there.
+    removing: RefCell<BTreeMap<GroupId, Rc<Log>>>,
     writer: RefCell<Option<rt::Task<()>>>,
     keepers: RefCell<Vec<rt::Task<()>>>,
 }
@@ -84,7 +84,7 @@ impl Storage {
         let storage = Rc::new(Storage {
             core,
             logs: RefCell::default(),
-            removing: Cell::new(0),
+            removing: RefCell::default(),
             writer: RefCell::new(None),
             keepers: RefCell::default(),
         });
@@ -191,26 +191,33 @@ impl Storage {
     /// Removes a log and everything it holds. Durable when this returns; removing what is not there is no error.
     ///
     /// # Errors
-    /// What the disk says; the removal is finished at the next start then.
+    /// What the disk says. The log is gone all the same; its directory is tried again from time to time, and at the next
+    /// start.
     pub async fn remove_log(&self, group: GroupId) -> Result<(), StorageError> {
         let Some(log) = self.logs.borrow_mut().remove(&group) else { return Ok(()) };
-        self.removing.set(self.removing.get() + 1);
-        log.go();
-        let keeper = log.keeper.acquire(1).await;
         log.end(Kind::GroupRemoved);
+        self.removing.borrow_mut().insert(group, log.clone());
+        self.clear_away(&log).await
+    }
+
+    /// Takes the directory of a removed log away. Until that is done the journal keeps saying that it is to go.
+    async fn clear_away(&self, log: &Log) -> Result<(), StorageError> {
         self.core.journal.settled().await;
-        let gone = log.segments.remove().await;
-        drop(keeper);
-        let gone = match gone {
-            Ok(()) => datadir::remove_dir(log.segments.dir()).await,
-            Err(error) => Err(error.into()),
-        };
-        // If the directory is still there, the journal must keep saying that it is to go.
-        if gone.is_ok() {
-            self.removing.set(self.removing.get() - 1);
-            self.core.ring();
+        let _keeper = log.keeper.acquire(1).await;
+        if self.removing.borrow().contains_key(&log.id().group) {
+            log.segments.remove().await?;
+            self.removing.borrow_mut().remove(&log.id().group);
         }
-        gone
+        Ok(())
+    }
+
+    /// Goes on with removals that failed.
+    pub(crate) async fn clear_away_all(&self) {
+        for log in self.removing() {
+            if let Err(error) = self.clear_away(&log).await {
+                tracing::warn!(group = %log.id().group, %error, "the directory of a removed log is still there");
+            }
+        }
     }
 
     /// Completes a log in its directory and lets it go, so that another shard can take it over with `create_log`.
@@ -233,7 +240,6 @@ impl Storage {
         self.logs.borrow_mut().remove(&group);
         datadir::write_checkpoint_file(log.segments.dir(), &log.checkpoint_file(&checkpoint)).await?;
         log.end(Kind::GroupReleased);
-        log.go();
         self.core.journal.settled().await;
         log.segments.close().await;
         drop(keeper);
@@ -293,8 +299,8 @@ impl Storage {
         &self.core
     }
 
-    /// Whether a removal is between the journal and the directory.
-    pub(crate) fn is_removing(&self) -> bool {
-        self.removing.get() > 0
+    /// Removed logs whose directory may still be there.
+    pub(crate) fn removing(&self) -> Vec<Rc<Log>> {
+        self.removing.borrow().values().cloned().collect()
     }
 }

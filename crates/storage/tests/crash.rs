@@ -327,7 +327,9 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
         }
         80..83 => {
             with(&mut |model| model.removing = true);
-            storage.remove_log(GroupId(group)).await.expect("it is removed");
+            // A directory that a failing disk holds on to goes later; the log is gone all the same.
+            let removed = storage.remove_log(GroupId(group)).await;
+            assert!(removed.as_ref().is_ok() || removed.as_ref().is_err_and(is_io), "{removed:?}");
             world.borrow_mut().remove(&group);
             return;
         }

@@ -27,6 +27,8 @@ pub(crate) struct Mark {
     pub(crate) drained: Option<Index>,
     /// The commit holds again every entry before this index that lay in files up to this generation of the journal.
     pub(crate) carried: Option<(u64, Index)>,
+    /// The commit says that the log has left this journal.
+    pub(crate) ended: bool,
 }
 
 impl Mark {
@@ -35,6 +37,7 @@ impl Mark {
         *self = later;
         self.drained = later.drained.or(before.drained);
         self.carried = later.carried.or(before.carried);
+        self.ended = later.ended || before.ended;
     }
 }
 

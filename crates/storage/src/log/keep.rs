@@ -46,6 +46,9 @@ impl Log {
             state.checkpoint_file = file;
             state.spans.on_drained(drained);
         }
+        if mark.ended {
+            state.end_file = Some(file);
+        }
         let settled = state.settled;
         while state.starts.front().is_some_and(|(sequence, _)| *sequence <= settled) {
             let (_, start) = state.starts.pop_front().expect("there is one");
@@ -83,10 +86,14 @@ impl Log {
         state.life == Life::Open && front.is_some_and(|entry| entry.last <= state.drainable())
     }
 
-    /// Whether a journal file of up to `generation` holds something that this log needs.
+    /// Whether a journal file of up to `generation` holds something that this log needs. One that ended needs what it
+    /// needed before until its end is durable, and then nothing but that.
     pub(crate) fn needs(&self, generation: u64) -> bool {
         let state = self.state.borrow();
-        state.life != Life::Gone && (state.checkpoint_file <= generation || state.spans.reach(generation).is_some())
+        match state.end_file {
+            Some(file) => file <= generation,
+            None => state.checkpoint_file <= generation || state.spans.reach(generation).is_some(),
+        }
     }
 
     /// The last entry that it needs in journal files up to `generation`.
@@ -209,9 +216,7 @@ impl Log {
             Some(checkpoint) => checkpoint,
             None => self.segments.flush().await.map_err(|error| self.failed_if(error))?,
         };
-        if self.state.borrow().life != Life::Gone {
-            self.finish_drain(checkpoint);
-        }
+        self.finish_drain(checkpoint);
         Ok(())
     }
 
@@ -222,6 +227,9 @@ impl Log {
     }
 
     fn write_checkpoint(self: &Rc<Self>, segments: SegmentCheckpoint) {
+        if self.is_gone() {
+            return;
+        }
         let checkpoint = self.current(&segments);
         let (term, drained) = (checkpoint.drained.term, checkpoint.drained.index);
         let encoded = checkpoint.encode();
@@ -281,20 +289,30 @@ impl Log {
         CheckpointFile { group: self.id.group, owner_epoch: self.id.owner_epoch, checkpoint }
     }
 
-    /// The last entry of the journal that concerns it here. Nothing follows.
+    /// From now on it is no log of this shard any more: it takes and serves nothing, and the journal says so in the same
+    /// step. Otherwise its checkpoint could be recycled while entries behind that are still read after a crash.
     pub(crate) fn end(self: &Rc<Self>, kind: Kind) {
-        let names = encode_names(self.id.topic);
-        self.journal(kind, self.last_term(), Index::ZERO, &[&names]);
-    }
-
-    /// From now on it is no log of this shard any more: it takes and serves nothing.
-    pub(crate) fn go(&self) {
+        self.say_end(kind);
         let mut state = self.state.borrow_mut();
-        state.life = Life::Gone;
+        state.life = Life::Gone(kind);
         self.core.tail_changed(state.tail.cost(), 0);
         state.tail.truncate_suffix(Index(i64::MIN));
         drop(state);
         self.progress.notify_all();
+    }
+
+    /// Says again at the journal's head how it ended. False if it did not.
+    pub(crate) fn repeat_end(self: &Rc<Self>) -> bool {
+        let life = self.state.borrow().life;
+        if let Life::Gone(kind) = life {
+            self.say_end(kind);
+        }
+        matches!(life, Life::Gone(_))
+    }
+
+    fn say_end(self: &Rc<Self>, kind: Kind) {
+        let (names, term) = (encode_names(self.id.topic), self.last_term());
+        self.journal_as(self.next_sequence(), kind, term, Index::ZERO, &[&names], |mark| mark.ended = true);
     }
 
     /// The place up to which entries have left the tail.

@@ -69,8 +69,8 @@ enum Life {
     Open,
     /// Its files failed. What it holds stays in the journal and is read again at the next start.
     Failed,
-    /// Removed, or released to another shard.
-    Gone,
+    /// Removed, or released to another shard: the kind of the entry that said so.
+    Gone(Kind),
 }
 
 struct State {
@@ -94,6 +94,8 @@ struct State {
     spans: Spans,
     /// Generation of the journal file that holds the last durable checkpoint, or of an older one.
     checkpoint_file: u64,
+    /// Generation of the journal file that holds the durable entry with which the log ended.
+    end_file: Option<u64>,
     /// Checkpoints on their way to the disk.
     checkpoints: VecDeque<(u64, SegmentCheckpoint)>,
     last_checkpoint: SegmentCheckpoint,
@@ -141,6 +143,7 @@ impl Log {
             drained: checkpoint.drained,
             spans: Spans::anywhere(last),
             checkpoint_file: 0,
+            end_file: None,
             checkpoints: VecDeque::new(),
             last_checkpoint: segment_checkpoint,
             recovered: checkpoint.state,
@@ -268,7 +271,7 @@ impl Log {
     pub async fn settled(&self, ticket: Ticket) -> Result<(), StorageError> {
         let settled = || {
             let state = self.state.borrow();
-            let gone = state.life == Life::Gone || self.core.journal.is_closed();
+            let gone = matches!(state.life, Life::Gone(_)) || self.core.journal.is_closed();
             (state.settled >= ticket.0).then_some(Ok(())).or(gone.then_some(Err(StorageError::Offline)))
         };
         self.progress.until(settled).await
@@ -439,6 +442,10 @@ impl Log {
         self.state.borrow().life != Life::Open
     }
 
+    fn is_gone(&self) -> bool {
+        matches!(self.state.borrow().life, Life::Gone(_))
+    }
+
     fn check_open(&self) -> Result<(), StorageError> {
         if self.failed() || self.core.journal.is_closed() { Err(StorageError::Offline) } else { Ok(()) }
     }
@@ -451,7 +458,8 @@ impl Log {
         if bytes > max { Err(StorageError::TooLarge { bytes, max }) } else { Ok(()) }
     }
 
-    /// Gives an entry of this log the next sequence and puts it into the shard's next commit.
+    /// Gives an entry of this log the next sequence and puts it into the shard's next commit. Nothing follows the entry that
+    /// ended the log: a ticket for it never settles.
     fn journal(self: &Rc<Self>, kind: Kind, term: Term, index: Index, payload: &[&[u8]]) -> Ticket {
         self.journal_marked(kind, term, index, payload, |_| {})
     }
@@ -464,13 +472,18 @@ impl Log {
         payload: &[&[u8]],
         change: impl FnOnce(&mut Mark),
     ) -> Ticket {
-        let sequence = {
-            let mut state = self.state.borrow_mut();
-            state.sequence += 1;
-            state.sequence
-        };
+        if self.is_gone() {
+            return Ticket(u64::MAX);
+        }
+        let sequence = self.next_sequence();
         self.journal_as(sequence, kind, term, index, payload, change);
         Ticket(sequence)
+    }
+
+    fn next_sequence(&self) -> u64 {
+        let mut state = self.state.borrow_mut();
+        state.sequence += 1;
+        state.sequence
     }
 
     /// Puts an entry with a sequence of its own (an older one, when it is carried forward) into the next commit.
@@ -501,6 +514,7 @@ impl Log {
                 sequence: state.sequence,
                 drained: None,
                 carried: None,
+                ended: false,
             }
         };
         change(&mut mark);

@@ -265,7 +265,7 @@ impl SegmentSet {
         }
     }
 
-    /// Deletes everything, once nobody works on it in the background.
+    /// Deletes everything, durably, once nobody works on it in the background; a compaction ends at its next batch.
     ///
     /// # Errors
     /// What the system says; calling it again goes on.
@@ -282,7 +282,12 @@ impl SegmentSet {
         ids.into_iter().for_each(|id| self.shard.forget(id));
         self.shard.cache.borrow_mut().truncate(self.group, Offset(0));
         if self.state.borrow().dir_exists {
-            fs::remove_dir_all(&self.dir).await.map_err(SegmentError::io("remove", &self.dir))?;
+            match fs::remove_dir_all(&self.dir).await {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.map_err(SegmentError::io("remove", &self.dir))?,
+            }
+            let parent = self.dir.parent().expect("it lies in the data directory");
+            fs::sync_dir(parent).await.map_err(SegmentError::io("flush", parent))?;
         }
         Ok(())
     }

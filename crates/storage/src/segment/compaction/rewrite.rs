@@ -70,6 +70,8 @@ impl SegmentSet {
         let _turn = self.shard.compaction.acquire(1).await;
         self.check_online()?;
         match self.try_compact(below, live).await {
+            // The log is being removed or closed.
+            Err(SegmentError::Offline { .. }) if self.gate.is_closed() => Ok(None),
             // Retention took a segment that was being read: another time.
             Err(SegmentError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
             other => other,
@@ -126,7 +128,7 @@ impl SegmentSet {
             let source = self.closed_source(&closed[place], facts[place].end, Seek::Offset(plan.dirty_from)).await?;
             let mut walker = self.walk(source, IoClass::Background, self.shard.limits.read_bytes.1).await?;
             while let Some(walked) = walker.next().await? {
-                ailurus_rt::yield_if_needed().await;
+                self.pause().await?;
                 if walked.header.end().offset <= plan.dirty_from {
                     continue;
                 }
@@ -209,9 +211,18 @@ impl SegmentSet {
             if sift(sieve, &walked, walker.path())? != Sieved::Whole {
                 return Ok(true);
             }
-            ailurus_rt::yield_if_needed().await;
+            self.pause().await?;
         }
         Ok(false)
+    }
+
+    /// Lets others run; ends the pass when the log is being removed or closed, which waits for it.
+    async fn pause(&self) -> Result<(), SegmentError> {
+        ailurus_rt::yield_if_needed().await;
+        match self.gate.is_closed() {
+            true => Err(SegmentError::Offline { path: self.dir.clone() }),
+            false => Ok(()),
+        }
     }
 
     async fn write_group(
@@ -243,7 +254,7 @@ impl SegmentSet {
                     frame.encode(summary.seal, |piece| writer.put(piece));
                     writer.write_full(&file).await.map_err(io("write"))?;
                 }
-                ailurus_rt::yield_if_needed().await;
+                self.pause().await?;
             }
         }
         writer.finish(&file).await.map_err(io("write"))?;

@@ -11,12 +11,21 @@ const FIXED_ROW: Setting = Setting { active: false, ..Setting::blank(Scope::Brok
 const NOT_TIERED: &str = "Tiered storage is not there yet: the value is stored and has no effect.";
 const TIERED_OFF: &str = "Tiered storage is not there yet: only false is taken.";
 const AS_PRODUCED: &str = "Batches are kept as their producers compressed them, whatever stands here.";
-const ALWAYS_FLUSHED: &str =
-    "What is acknowledged has been flushed (see `write.caching`); the value is stored and has no effect.";
+const ALWAYS_FLUSHED: &str = "What is acknowledged has been flushed; the value is stored and has no effect.";
 const THROTTLE: &str = "Kafka's throttle of replication: stored, no effect.";
 
 /// Topic settings without effect.
 pub const TOPIC_ACCEPTED: &[Setting] = &[
+    Setting {
+        name: "write.caching",
+        kind: Boolean,
+        default: Some("false"),
+        valid: OneOf(&["false"]),
+        broker: &[("write.caching", 1)],
+        example: "false",
+        doc: "Acknowledging from memory, before the flush, is not there yet: only false is taken. Ailurus's own.",
+        ..TOPIC_ROW
+    },
     Setting {
         name: "compression.type",
         kind: String,

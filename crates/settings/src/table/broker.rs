@@ -89,12 +89,12 @@ settings! {
     "Members of one group."
     group_max_size: i32 = "group.max.size" { default: Some("2147483647"), valid: AtLeast(1), example: "1000" }
 
-    "Partitions of `__consumer_offsets`; fixed once the topic is there."
-    offsets_topic_num_partitions: i32 = "offsets.topic.num.partitions" { default: Some("50"), valid: AtLeast(1), example: "16" }
+    "Partitions of `__consumer_offsets`; fixed once the topic is there. At most as many as one request may create."
+    offsets_topic_num_partitions: i32 = "offsets.topic.num.partitions" { default: Some("50"), valid: Between(1, 10_000), example: "16" }
     "Replicas of `__consumer_offsets` when it is created; as many as there are brokers if those are fewer."
     offsets_topic_replication_factor: i16 = "offsets.topic.replication.factor" { default: Some("3"), valid: AtLeast(1), example: "1" }
     "Segment size of `__consumer_offsets`: small, so that compaction and loading are quick."
-    offsets_topic_segment_bytes: i32 = "offsets.topic.segment.bytes" { unit: Bytes, default: Some("104857600"), valid: AtLeast(1), example: "16777216" }
+    offsets_topic_segment_bytes: i32 = "offsets.topic.segment.bytes" { unit: Bytes, default: Some("104857600"), valid: AtLeast(14), example: "16777216" }
     "How long the offsets of a group without members are kept."
     offsets_retention_minutes: i32 = "offsets.retention.minutes" { unit: Minutes, default: Some("10080"), valid: AtLeast(1), example: "43200" }
     "How often expired offsets are looked for."

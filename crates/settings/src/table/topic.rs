@@ -75,8 +75,4 @@ settings! {
     min_cleanable_dirty_ratio: f64 = "min.cleanable.dirty.ratio" {
         default: Some("0.5"), valid: Between(0, 1), broker: &[("log.cleaner.min.cleanable.ratio", 1)], example: "0.1",
     }
-    "Acknowledge from memory: with acks=all a produce is answered when a majority has it in memory, before it is flushed. Faster, and a power cut on a majority loses what was not flushed. Ailurus's own."
-    write_caching: bool = "write.caching" {
-        default: Some("false"), broker: &[("write.caching", 1)], example: "true",
-    }
 }

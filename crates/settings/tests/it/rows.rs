@@ -76,7 +76,7 @@ fn the_typed_views_read_every_default() {
     assert_eq!((broker.listeners[0].host.as_str(), broker.listeners[0].port), ("", 9092));
     assert!(broker.advertised_listeners.is_empty() && broker.storage_max_bytes.is_none());
     let topic = TopicOverrides::default().config(&BrokerSettings::default());
-    assert_eq!((topic.retention_ms, topic.max_message_bytes, topic.write_caching), (604_800_000, 1_048_588, false));
+    assert_eq!((topic.retention_ms, topic.max_message_bytes), (604_800_000, 1_048_588));
     assert!(topic.cleanup_policy.delete && !topic.cleanup_policy.compact);
 }
 

@@ -1,11 +1,12 @@
 //! Input that means harm, or could: each gives Kafka's own error or a closed connection, costs bounded memory, and harms
 //! no other connection. What stops a broker from starting is in `cli.rs`.
 #![allow(clippy::unwrap_used, reason = "tests")]
-#![allow(clippy::disallowed_methods, reason = "tests look at the broker from outside")]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "tests look at the broker from outside")]
 
 mod support;
 
 use std::io::Read;
+use std::time::{Duration, Instant};
 
 use ailurus_record::{BatchBuilder, Codec};
 use ailurus_wire::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
@@ -434,6 +435,17 @@ fn configs_that_cannot_be_are_refused_with_kafkas_error() {
     assert_eq!(alter(vec![set("retention.ms", Some("1"), 0)], 2, "nowhere"), ErrorCode::UnknownTopicOrPartition);
     assert_eq!(alter(vec![set("retention.ms", Some("1"), 0)], 99, "t"), ErrorCode::InvalidRequest);
     assert!(alter(vec![set("num.partitions", Some("1"), 0)], 4, "77").is_error(), "another broker");
+    // However long the texts are: nothing is searched for, compared with all others, or kept.
+    let before = Instant::now();
+    let (name, list) = ("x".repeat(1 << 20), (0..1 << 17).map(|part| format!("{part},")).collect::<String>());
+    for (kind, resource) in [(2, "t"), (4, "1"), (4, "")] {
+        assert_eq!(alter(vec![set(&name, Some("1"), 0)], kind, resource), ErrorCode::InvalidConfig);
+    }
+    for operation in [0, 2] {
+        let long = vec![set("leader.replication.throttled.replicas", Some(&list), operation)];
+        assert_eq!(alter(long, 2, "t"), ErrorCode::InvalidConfig, "operation {operation}");
+    }
+    assert!(before.elapsed() < Duration::from_secs(20), "long texts took {:?}", before.elapsed());
     assert!(alter(vec![set("log.dirs", Some("/tmp"), 0)], 4, "1").is_error(), "a setting that is read at start");
 }
 

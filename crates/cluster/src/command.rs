@@ -1,7 +1,7 @@
 //! What can be asked of the controller, and what it answers.
 
 use ailurus_model::{NodeId, TopicId};
-use ailurus_settings::{AlterError, Alteration, BrokerSettings, Texts};
+use ailurus_settings::{AlterError, Alteration, BrokerSettings, Brokers, Texts};
 
 use crate::change::Change;
 use crate::plan::{self, NewTopic, TopicRefusal};
@@ -188,11 +188,10 @@ pub fn alter_configs(
         }
         ConfigResource::Broker(node) => {
             let now = state.broker_configs(node);
-            let altered = match (&change.how, node) {
-                (HowToAlter::Incremental(changes), Some(_)) => ailurus_settings::alter_broker(&now, changes, settings),
-                (HowToAlter::Incremental(changes), None) => ailurus_settings::alter_cluster(&now, changes, settings),
-                (HowToAlter::Replace(pairs), Some(_)) => ailurus_settings::replace_broker(pairs, settings),
-                (HowToAlter::Replace(pairs), None) => ailurus_settings::replace_cluster(pairs, settings),
+            let brokers = if node.is_some() { Brokers::This } else { Brokers::All };
+            let altered = match &change.how {
+                HowToAlter::Incremental(changes) => ailurus_settings::alter_broker(brokers, &now, changes, settings),
+                HowToAlter::Replace(pairs) => ailurus_settings::replace_broker(brokers, pairs, settings),
             };
             let altered = altered.map_err(ConfigRefusal::Refused)?;
             let change = |(name, value)| Change::BrokerConfigSet { node: node.map(|node| node.0), name, value };

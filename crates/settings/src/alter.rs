@@ -1,11 +1,13 @@
 //! IncrementalAlterConfigs (KIP-339) and AlterConfigs as pure functions: what is set and what is asked for give what
 //! will be set, or Kafka's error; nothing in between.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use crate::broker::chain;
 use crate::registry::{self, nearest};
-use crate::setting::{Kind, Scope, Setting, list};
+use crate::setting::{Kind, Scope, Setting, excerpt, list};
 use crate::{BrokerSettings, Invalid, Texts, TopicOverrides, topic};
 
 /// What to do with one setting. The numbers are those of the wire.
@@ -100,28 +102,28 @@ pub fn replace_topic(
     alter_topic(&TopicOverrides::default(), &as_sets(pairs), broker)
 }
 
-/// What is set on this broker over the API, after these changes.
-pub fn alter_broker(current: &Texts, changes: &[Alteration], broker: &BrokerSettings) -> Result<Texts, AlterError> {
-    alter_texts(current, changes, broker)
+/// Which brokers an alteration is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Brokers {
+    /// The one whose settings are given.
+    This,
+    /// All of them: the broker named "".
+    All,
 }
 
-/// What is set on this broker over the API after AlterConfigs, which replaces it all.
-pub fn replace_broker(pairs: &[(String, Option<String>)], broker: &BrokerSettings) -> Result<Texts, AlterError> {
-    alter_texts(&Texts::new(), &as_sets(pairs), broker)
-}
-
-/// What is set for all brokers over the API (the broker named ""), after these changes.
-pub fn alter_cluster(current: &Texts, changes: &[Alteration], broker: &BrokerSettings) -> Result<Texts, AlterError> {
-    alter_texts(current, changes, broker)
-}
-
-/// What is set for all brokers over the API after AlterConfigs, which replaces it all.
-pub fn replace_cluster(pairs: &[(String, Option<String>)], broker: &BrokerSettings) -> Result<Texts, AlterError> {
-    alter_texts(&Texts::new(), &as_sets(pairs), broker)
-}
-
-fn alter_texts(current: &Texts, changes: &[Alteration], broker: &BrokerSettings) -> Result<Texts, AlterError> {
+/// What is set on `brokers` over the API, after these changes to `current`. `broker` is what holds on this one before them.
+pub fn alter_broker(
+    brokers: Brokers,
+    current: &Texts,
+    changes: &[Alteration],
+    broker: &BrokerSettings,
+) -> Result<Texts, AlterError> {
     check_distinct(changes.iter().map(|change| &*change.name))?;
+    let behind = match brokers {
+        Brokers::This => broker.clone(),
+        // What one broker has for itself says nothing about all.
+        Brokers::All => broker.with_own(Texts::new()),
+    };
     let mut altered = current.clone();
     for change in changes {
         let row = registry::broker(&change.name).ok_or_else(|| unknown(&change.name))?;
@@ -133,15 +135,28 @@ fn alter_texts(current: &Texts, changes: &[Alteration], broker: &BrokerSettings)
         }
         let in_force = || match altered.get(row.name) {
             Some(value) => Some(value.clone()),
-            None => broker.candidates(&chain(row)).into_iter().next().map(|candidate| candidate.value),
+            None => behind.candidates(&chain(row)).into_iter().next().map(|candidate| candidate.value),
         };
         match apply(row, change, in_force)? {
             Some(value) => altered.insert(row.name.to_owned(), row.check(&value)?),
             None => altered.remove(row.name),
         };
     }
-    broker.with_own(altered.clone()).check().map_err(|error| AlterError::InvalidConfig(error.to_string()))?;
+    let then = match brokers {
+        Brokers::This => broker.with_own(altered.clone()),
+        Brokers::All => broker.with_cluster(altered.clone()),
+    };
+    then.check().map_err(|error| AlterError::InvalidConfig(error.to_string()))?;
     Ok(altered)
+}
+
+/// What is set on `brokers` over the API after AlterConfigs, which replaces it all.
+pub fn replace_broker(
+    brokers: Brokers,
+    pairs: &[(String, Option<String>)],
+    broker: &BrokerSettings,
+) -> Result<Texts, AlterError> {
+    alter_broker(brokers, &Texts::new(), &as_sets(pairs), broker)
 }
 
 /// The text after one change; none if the setting is to be unset. `in_force` is what lists start from.
@@ -164,12 +179,12 @@ fn apply(
     }
     let before = in_force().unwrap_or_default();
     let mut parts: Vec<&str> = list(&before).collect();
-    for part in list(value) {
-        match change.operation {
-            Operation::Append if !parts.contains(&part) => parts.push(part),
-            Operation::Subtract => parts.retain(|have| *have != part),
-            _ => {}
-        }
+    if change.operation == Operation::Append {
+        let mut have: BTreeSet<&str> = parts.iter().copied().collect();
+        parts.extend(list(value).filter(|part| have.insert(part)));
+    } else {
+        let gone: BTreeSet<&str> = list(value).collect();
+        parts.retain(|part| !gone.contains(part));
     }
     Ok(Some(parts.join(",")))
 }
@@ -190,10 +205,10 @@ fn as_sets(pairs: &[(String, Option<String>)]) -> Vec<Alteration> {
 }
 
 fn check_distinct<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), AlterError> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(AlterError::InvalidRequest(format!("{name} is named more than once")));
+            return Err(AlterError::InvalidRequest(format!("{} is named more than once", excerpt(name))));
         }
     }
     Ok(())
@@ -202,6 +217,6 @@ fn check_distinct<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), AlterE
 fn unknown(name: &str) -> AlterError {
     AlterError::InvalidConfig(match nearest(name, registry::broker_settings()) {
         Some(near) => format!("Unknown broker config name {name}; did you mean {near}?"),
-        None => format!("Unknown broker config name {name}"),
+        None => format!("Unknown broker config name {}", excerpt(name)),
     })
 }

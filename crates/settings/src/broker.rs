@@ -138,6 +138,11 @@ impl BrokerSettings {
         BrokerSettings { own, ..self.clone() }
     }
 
+    /// The same with other checked settings for all brokers.
+    pub(crate) fn with_cluster(&self, cluster: Texts) -> BrokerSettings {
+        BrokerSettings { cluster, ..self.clone() }
+    }
+
     pub(crate) fn cluster(&self) -> &Texts {
         &self.cluster
     }

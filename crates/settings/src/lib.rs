@@ -34,10 +34,7 @@ pub mod table;
 pub mod topic;
 pub mod value;
 
-pub use alter::{
-    AlterError, Alteration, Operation, alter_broker, alter_cluster, alter_topic, replace_broker, replace_cluster,
-    replace_topic,
-};
+pub use alter::{AlterError, Alteration, Brokers, Operation, alter_broker, alter_topic, replace_broker, replace_topic};
 pub use broker::{BrokerSettings, Layer, Profile};
 pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_cluster, describe_topic};
 pub use setting::{Invalid, Kind, Scope, Setting, Unit, Valid};

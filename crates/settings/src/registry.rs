@@ -44,12 +44,19 @@ pub fn broker_settings() -> impl Iterator<Item = &'static Setting> {
     BROKER_ROWS.values()
 }
 
-/// The name of a setting that someone who wrote `name` may have meant.
+/// The name of a setting that someone who wrote `name` may have meant. Comparing costs the product of the lengths, so a text
+/// that is far longer than any name is not compared.
 pub fn nearest(name: &str, among: impl Iterator<Item = &'static Setting>) -> Option<&'static str> {
+    if name.len() > TYPO_BYTES_MAX {
+        return None;
+    }
     let typos = |row: &Setting| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), row.name);
     let (distance, row) = among.map(|row| (typos(row), row)).min_by_key(|(distance, _)| *distance)?;
     (distance <= 2.max(name.len() / 4)).then_some(row.name)
 }
+
+/// Above any name by more than typos.
+const TYPO_BYTES_MAX: usize = 120;
 
 /// The rows of the broker settings behind one topic setting: the first can be changed live, the last has the default.
 fn defaults(of: &'static Setting) -> Vec<Setting> {

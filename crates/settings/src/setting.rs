@@ -58,6 +58,9 @@ impl Setting {
     pub fn check(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let refuse = |reason: String| Invalid { name: self.name.to_owned(), value: self.shown(text), reason };
+        if text.len() > VALUE_BYTES_MAX {
+            return Err(refuse(format!("has {} bytes, at most {VALUE_BYTES_MAX} are kept", text.len())));
+        }
         match self.kind {
             Kind::Boolean => {
                 let lower = text.to_ascii_lowercase();
@@ -107,9 +110,23 @@ impl Setting {
     }
 
     fn shown(&self, value: &str) -> String {
-        if self.is_sensitive() { "[hidden]".to_owned() } else { value.to_owned() }
+        if self.is_sensitive() { "[hidden]".to_owned() } else { excerpt(value) }
     }
 }
+
+/// The longest text that is kept as a value: every value is in the memory of every shard and in the controller's log, and this
+/// is what DescribeConfigs can answer in all of its versions.
+pub const VALUE_BYTES_MAX: usize = i16::MAX as usize;
+
+/// What an error quotes of a text that a client sent: enough to recognise it.
+pub(crate) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+const QUOTED_CHARS_MAX: usize = 200;
 
 /// The parts of a LIST.
 pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {

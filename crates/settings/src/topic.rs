@@ -2,7 +2,7 @@
 
 use crate::broker::chain;
 use crate::registry::{self, nearest};
-use crate::setting::Setting;
+use crate::setting::{Setting, excerpt};
 use crate::table::TopicConfig;
 use crate::{BrokerSettings, ConfigSource, ConfigSynonym, Invalid, Texts};
 
@@ -99,5 +99,5 @@ pub(crate) fn unknown(name: &str, value: &str) -> Invalid {
         Some(near) => format!("unknown topic config; did you mean {near}?"),
         None => "unknown topic config".to_owned(),
     };
-    Invalid { name: name.to_owned(), value: value.to_owned(), reason }
+    Invalid { name: excerpt(name), value: excerpt(value), reason }
 }

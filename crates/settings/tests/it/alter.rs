@@ -1,7 +1,7 @@
 //! IncrementalAlterConfigs and AlterConfigs, case by case.
 
 use ailurus_settings::{
-    AlterError, Alteration, BrokerSettings, Operation, Texts, TopicOverrides, alter_broker, alter_cluster, alter_topic,
+    AlterError, Alteration, BrokerSettings, Brokers, Operation, Texts, TopicOverrides, alter_broker, alter_topic,
     replace_broker, replace_topic,
 };
 
@@ -48,8 +48,8 @@ fn topics_change_as_asked() {
         ("", "compression.type=zstd message.format.version=3.0", "compression.type=zstd message.format.version=3.0"),
         (
             "",
-            "message.timestamp.type=LogAppendTime write.caching=TRUE",
-            "message.timestamp.type=LogAppendTime write.caching=true",
+            "message.timestamp.type=LogAppendTime write.caching=FALSE",
+            "message.timestamp.type=LogAppendTime write.caching=false",
         ),
     ];
     for (current, change, expected) in cases {
@@ -126,7 +126,10 @@ fn replacing_forgets_what_is_not_named() {
     let replaced = replace_topic(&[pair("retention.ms", Some("1"))], &broker).unwrap();
     assert_eq!(show(replaced.texts()), "retention.ms=1");
     assert_eq!(replace_topic(&[pair("retention.ms", None)], &broker).unwrap_err().code(), 42);
-    assert_eq!(show(&replace_broker(&[pair("max.connections", Some("9"))], &broker).unwrap()), "max.connections=9");
+    assert_eq!(
+        show(&replace_broker(Brokers::This, &[pair("max.connections", Some("9"))], &broker).unwrap()),
+        "max.connections=9"
+    );
 }
 
 #[test]
@@ -134,11 +137,15 @@ fn brokers_change_what_is_live() {
     let mut broker = BrokerSettings::default();
     broker.set_pair("log.cleanup.policy=compact").unwrap();
     let altered =
-        alter_broker(&Texts::new(), &changes("max.connections=5 log.cleanup.policy+=delete"), &broker).unwrap();
+        alter_broker(Brokers::This, &Texts::new(), &changes("max.connections=5 log.cleanup.policy+=delete"), &broker)
+            .unwrap();
     assert_eq!(show(&altered), "log.cleanup.policy=compact,delete max.connections=5");
-    assert_eq!(show(&alter_cluster(&altered, &changes("-log.cleanup.policy"), &broker).unwrap()), "max.connections=5");
+    assert_eq!(
+        show(&alter_broker(Brokers::All, &altered, &changes("-log.cleanup.policy"), &broker).unwrap()),
+        "max.connections=5"
+    );
 
-    let refused = |change: &str| alter_broker(&Texts::new(), &changes(change), &broker).unwrap_err();
+    let refused = |change: &str| alter_broker(Brokers::This, &Texts::new(), &changes(change), &broker).unwrap_err();
     let error = refused("num.partitions=5");
     assert_eq!(
         (error.code(), error.to_string()),
@@ -150,4 +157,50 @@ fn brokers_change_what_is_live() {
         "Unknown broker config name max.conections; did you mean max.connections?"
     );
     assert_eq!(refused("log.cleaner.max.compaction.lag.ms=5 log.cleaner.min.compaction.lag.ms=6").code(), 40);
+}
+
+#[test]
+fn what_is_for_all_brokers_must_go_with_what_one_has_for_itself() {
+    let mut broker = BrokerSettings::default();
+    let own = Texts::from([("log.cleaner.max.compaction.lag.ms".to_owned(), "1000".to_owned())]);
+    assert!(broker.set_dynamic(&Texts::new(), &own).is_empty());
+    let all = |change: &str| alter_broker(Brokers::All, &Texts::new(), &changes(change), &broker);
+    assert_eq!(all("log.cleaner.min.compaction.lag.ms=2000").unwrap_err().code(), 40);
+    assert_eq!(show(&all("log.cleaner.min.compaction.lag.ms=999").unwrap()), "log.cleaner.min.compaction.lag.ms=999");
+    // What this broker has for itself counts here, whatever all have.
+    assert!(all("log.cleaner.max.compaction.lag.ms=5 log.cleaner.min.compaction.lag.ms=6").is_ok());
+
+    let own = Texts::from([("log.cleanup.policy".to_owned(), "compact".to_owned())]);
+    broker.set_dynamic(&Texts::new(), &own);
+    let appended = |brokers, current: &Texts| {
+        show(&alter_broker(brokers, current, &changes("log.cleanup.policy+=compact"), &broker).unwrap())
+    };
+    assert_eq!(appended(Brokers::All, &Texts::new()), "log.cleanup.policy=delete,compact");
+    assert_eq!(appended(Brokers::This, &own), "log.cleanup.policy=compact");
+}
+
+#[test]
+fn long_texts_cost_little_and_are_not_kept() {
+    let broker = BrokerSettings::default();
+    let change = |name: &str, operation, value: String| {
+        let change = Alteration { name: name.to_owned(), operation, value: Some(value) };
+        let of_broker = alter_broker(Brokers::This, &Texts::new(), std::slice::from_ref(&change), &broker);
+        let of_topic = alter_topic(&TopicOverrides::default(), &[change], &broker);
+        (of_topic.map(|overrides| show(overrides.texts())), of_broker)
+    };
+    let is_short_refusal = |error: &AlterError| error.code() == 40 && error.to_string().len() < 1_000;
+    let name = "x".repeat(20 << 20);
+    let (topic, all) = change(&name, Operation::Set, "1".to_owned());
+    assert!(is_short_refusal(&topic.unwrap_err()) && is_short_refusal(&all.unwrap_err()));
+
+    let throttled = "leader.replication.throttled.replicas";
+    let parts: String = (0..1 << 20).map(|part| format!("{part}:0,")).collect();
+    for operation in [Operation::Append, Operation::Set] {
+        assert!(is_short_refusal(&change(throttled, operation, parts.clone()).0.unwrap_err()), "{operation:?}");
+    }
+    assert_eq!(change(throttled, Operation::Subtract, parts).0.unwrap(), format!("{throttled}="));
+
+    let longest = "1:2,".repeat(8192);
+    assert!(change(throttled, Operation::Set, longest[..32767].to_owned()).0.is_ok());
+    assert!(change(throttled, Operation::Set, "\u{e4}".repeat(16384)).0.is_err());
 }

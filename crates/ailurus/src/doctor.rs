@@ -1,7 +1,7 @@
 //! `ailurus doctor`: what a broker would find on this machine, before it has to.
 //!
 //! Every finding is a name, a verdict, what was seen, and what it means. It writes one test file into the data directory
-//! and removes it, with the directory if that was not there.
+//! and removes it, with the directory if that was not there and nobody has put anything into it since.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -123,11 +123,7 @@ impl Doctor {
         let bar = output.progress(Some(TEST_BYTES / PIECE_BYTES as u64 + FLUSHES as u64), "disk test");
         let tested = test_disk(&path, &bar).await;
         bar.finish_and_clear();
-        let removed = match was_there {
-            true => rt::fs::remove_file(&path).await,
-            false => rt::fs::remove_dir_all(dir).await,
-        };
-        if let Err(error) = removed
+        if let Err(error) = tidy(dir, &path, was_there).await
             && tested.is_ok()
         {
             findings.push(finding("test file", Verdict::Warn, format!("{} stays: {error}", path.display())));
@@ -137,6 +133,18 @@ impl Doctor {
             Err(error) => vec![finding("disk", Verdict::Bad, format!("{} cannot be written: {error}", path.display()))],
         });
         findings
+    }
+}
+
+/// Leaves the directory as it was. A broker that was started in the meantime may live in what the doctor made.
+async fn tidy(dir: &Path, test_file: &Path, was_there: bool) -> std::io::Result<()> {
+    rt::fs::remove_file(test_file).await?;
+    if was_there {
+        return Ok(());
+    }
+    match rt::fs::remove_dir(dir).await {
+        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        removed => removed,
     }
 }
 
@@ -367,6 +375,30 @@ mod tests {
         let found = memory("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n", "1073741824\n");
         assert_eq!(found.seen, "2.0 GiB available, this container may use 1.0 GiB");
         assert_eq!(memory("MemAvailable: 1024 kB", "max\n").seen, "1.0 MiB available");
+    }
+
+    #[test]
+    fn what_others_put_into_its_directory_stays() {
+        let dir = std::env::temp_dir().join(format!("ailurus-doctor-{}", std::process::id()));
+        on_one_shard(async move || {
+            let (test_file, others) = (dir.join("doctor.tmp"), dir.join("ailurus.version"));
+            let there = async |path: &Path| rt::fs::exists(path).await.unwrap();
+            for (was_there, occupied, stays) in [(false, true, true), (true, false, true), (false, false, false)] {
+                rt::fs::create_dir_all(&dir).await.unwrap();
+                rt::fs::write_durably(&test_file, b"x").await.unwrap();
+                if occupied {
+                    rt::fs::write_durably(&others, b"1").await.unwrap();
+                }
+                tidy(&dir, &test_file, was_there).await.unwrap();
+                assert!(!there(&test_file).await);
+                assert_eq!((there(&dir).await, there(&others).await), (stays, occupied));
+                if occupied {
+                    rt::fs::remove_file(&others).await.unwrap();
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
     }
 
     #[test]

@@ -68,6 +68,20 @@ pub async fn remove_dir_all(path: &Path) -> io::Result<()> {
     on_machine!(world => world.name_op(|disk| disk.remove_dir_all(&path)).await, real)
 }
 
+/// Removes a directory that has nothing in it.
+///
+/// # Errors
+/// `DirectoryNotEmpty` if it has; what the system says.
+pub async fn remove_dir(path: &Path) -> io::Result<()> {
+    let path = path.to_path_buf();
+    #[allow(clippy::disallowed_methods, reason = "rt is the door")]
+    let real = {
+        let path = path.clone();
+        move || std::fs::remove_dir(path)
+    };
+    on_machine!(world => world.name_op(|disk| disk.remove_dir(&path)).await, real)
+}
+
 /// Removes a file's name. Who has it open goes on using it.
 ///
 /// # Errors

@@ -566,6 +566,17 @@ impl SimDisk {
         self.unlink(place, ino)
     }
 
+    /// Removes a directory that has nothing in it.
+    pub fn remove_dir(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
+        let place = self.place(path.as_ref())?;
+        let ino = self.names.lookup(place.0, &place.1).ok_or(ENOENT)?;
+        match self.nodes.get(&ino) {
+            Some(Node::Dir) if self.names.entries(ino).next().is_some() => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            Some(Node::Dir) => self.unlink(place, ino),
+            _ => Err(ENOTDIR.into()),
+        }
+    }
+
     /// Removes a directory with all that is in it.
     pub fn remove_dir_all(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
         let place = self.place(path.as_ref())?;

@@ -70,11 +70,17 @@ impl DataDir {
     }
 }
 
-/// False if the directory is new, or was not furnished to the end.
+/// False if the directory is new, or was not furnished to the end. Where something was stored, the version must be there:
+/// to furnish such a directory again would forget all of it.
 async fn check_version(dir: &Path) -> Result<bool, StorageError> {
     let path = version_path(dir);
     if !exists(&path).await? {
-        return Ok(false);
+        return match stored_in(dir).await? {
+            None => Ok(false),
+            Some(proof) => {
+                Err(StorageError::corrupt(&path, format!("it is missing, though there is {}", proof.display())))
+            }
+        };
     }
     let found = rt::fs::read(&path).await.map_err(StorageError::io("a read", &path))?;
     let found = String::from_utf8_lossy(&found).trim().to_owned();
@@ -82,6 +88,28 @@ async fn check_version(dir: &Path) -> Result<bool, StorageError> {
         Ok(VERSION) => Ok(true),
         _ => Err(StorageError::Version { path, found, expected: VERSION }),
     }
+}
+
+/// Something that is only made in a directory that has its version: the node's identity, a journal's file, a topic.
+async fn stored_in(dir: &Path) -> Result<Option<PathBuf>, StorageError> {
+    let identity = dir.join("node.properties");
+    if exists(&identity).await? {
+        return Ok(Some(identity));
+    }
+    for below in [dir.join("journal"), dir.join("topics")] {
+        let inside = match rt::fs::read_dir(&below).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            inside => inside.map_err(StorageError::io("a listing", &below))?,
+        };
+        for entry in inside.iter().filter(|entry| entry.is_dir) {
+            let path = below.join(&entry.name);
+            let inside = rt::fs::read_dir(&path).await.map_err(StorageError::io("a listing", &path))?;
+            if let Some(first) = inside.first() {
+                return Ok(Some(path.join(&first.name)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn version_path(dir: &Path) -> PathBuf {

@@ -591,6 +591,31 @@ fn a_directory_of_another_version_is_refused() {
 }
 
 #[test]
+fn a_directory_that_lost_its_version_is_refused_once_something_was_stored() {
+    let mut sim = sim(11, DiskFaults::default());
+    let open = || async { DataDir::open(&tiny(), 1).await.map(|_| ()) };
+    let without_version = || async {
+        rt::fs::remove_file("/data/ailurus.version".as_ref()).await.expect("it is removed");
+        DataDir::open(&tiny(), 1).await.map(|_| ())
+    };
+    sim.run(open).finished().expect("it is new");
+    sim.run(without_version).finished().expect("it is as good as new");
+    sim.run(|| async {
+        rt::fs::write_durably("/data/node.properties".as_ref(), b"node.id = 1\n").await.expect("it is written");
+    })
+    .finished();
+    let refused = sim.run(without_version).finished();
+    assert!(matches!(refused, Err(StorageError::Corrupt { what, .. }) if what.contains("node.properties")));
+
+    let mut sim = self::sim(11, DiskFaults::default());
+    some_commits(&mut sim, true);
+    let refused = sim.run(without_version).finished();
+    assert!(matches!(refused, Err(StorageError::Corrupt { what, .. }) if what.contains("/data/journal/0/")));
+    // It was not furnished anew by that.
+    assert!(sim.run(open).finished().is_err());
+}
+
+#[test]
 fn a_directory_is_used_by_one() {
     sim(12, DiskFaults::default())
         .run(|| async {

@@ -1,6 +1,7 @@
 //! The long proof: what CI runs for a minute runs here for as long as it takes, and what came of it is written down with the
-//! commit, in `docs/proof.md`.
+//! commit, in `docs/proof.md`. What a step says is in `target/prove/STEP.log` while it runs and after.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ struct Step {
     about: &'static str,
     /// Program and arguments; the first words may be `NAME=value`.
     command: &'static str,
+    /// Minutes after which it hangs, and is ended with all it started: some times what it takes on a small machine.
+    minutes_max: u64,
     /// What is worth keeping of the output.
     summary: fn(&str) -> String,
 }
@@ -20,27 +23,37 @@ const STEPS: &[Step] = &[
         name: "seeds",
         about: "every test, the simulated ones with a hundred times as many seeds (thousands each), property tests with 10,000 cases",
         command: "AILURUS_SIM_TIMES=100 PROPTEST_CASES=10000 cargo test --release --tests",
+        minutes_max: 240,
         summary: tests,
     },
     Step {
         name: "crash",
         about: "100 times kill -9 under idempotent producers and a group; every acknowledged record once, in order, with its content",
         command: "compat/run --full crash crash-shards",
+        minutes_max: 120,
         summary: last_line,
     },
     Step {
         name: "clients",
         about: "the main Kafka clients, unmodified",
         command: "compat/run kcat confluent kafka-python aiokafka kafkajs franz-go rdkafka java",
+        minutes_max: 60,
         summary: last_line,
     },
     Step {
         name: "librdkafka",
         about: "librdkafka's own tests, one process each",
         command: "compat/run --full librdkafka",
+        minutes_max: 120,
         summary: last_suite,
     },
-    Step { name: "fuzz", about: "each fuzz target for ten minutes", command: "fuzz/smoke 600", summary: fuzzed },
+    Step {
+        name: "fuzz",
+        about: "each fuzz target for ten minutes",
+        command: "fuzz/smoke 600",
+        minutes_max: 60,
+        summary: fuzzed,
+    },
 ];
 
 const HEAD: &str = "# Proof
@@ -58,15 +71,24 @@ pub fn prove(docs: &Path, names: &[String]) -> Result<(), String> {
         let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
         return Err(format!("no step {unknown}; there are: {}", known.join(", ")));
     }
+    // Before the page is written, which would make every tree a dirty one.
+    let commit = commit(&repository())?;
     let mut failed = Vec::new();
     for step in STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)) {
-        eprintln!("{}: {}\n  $ {}", step.name, step.about, step.command);
+        let log = logs()?.join(format!("{}.log", step.name));
+        // `timeout` takes no variables before its command, `env` does.
+        let command = format!("timeout --kill-after=30 {}m env {}", step.minutes_max, step.command);
+        eprintln!("{}: {}\n  $ {}\n  > {}", step.name, step.about, step.command, log.display());
         let began = Instant::now();
-        let (passed, output) = run(step.command)?;
-        let result = if passed { (step.summary)(&output) } else { "**failed**".to_owned() };
+        let (code, output) = run(&command, &log)?;
+        let result = match code {
+            Some(0) => (step.summary)(&output),
+            Some(124 | 137) => format!("**failed**: it was not done after {} min", step.minutes_max),
+            _ => "**failed**".to_owned(),
+        };
         eprintln!("  {result}");
-        write(&docs.join("proof.md"), step, &result, began.elapsed())?;
-        if !passed {
+        write(&docs.join("proof.md"), step, &result, began.elapsed(), &commit)?;
+        if code != Some(0) {
             eprintln!("{output}");
             failed.push(step.name);
         }
@@ -78,25 +100,47 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Whether it passed, and what it printed.
-fn run(command: &str) -> Result<(bool, String), String> {
-    let words: Vec<&str> = command.split(' ').collect();
-    let variables = words.iter().take_while(|word| word.contains('=')).count();
-    let mut child = Command::new(words[variables]);
-    child.args(&words[variables + 1..]).current_dir(repository()).stdin(Stdio::null());
-    child.envs(words[..variables].iter().filter_map(|pair| pair.split_once('=')));
-    let out = child.output().map_err(|error| format!("{}: {error}", words[variables]))?;
-    let text = [out.stdout, out.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    Ok((out.status.success(), text))
+fn logs() -> Result<PathBuf, String> {
+    let dir = repository().join("target").join("prove");
+    std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    Ok(dir)
 }
 
-fn write(page: &Path, step: &Step, result: &str, took: Duration) -> Result<(), String> {
+/// The commit that is checked out, and whether the tree has anything that is not in it, the page itself aside.
+fn commit(repository: &Path) -> Result<String, String> {
+    let git = |arguments: &[&str]| {
+        let out = Command::new("git").args(arguments).current_dir(repository).output();
+        let out = out.map_err(|error| format!("git: {error}"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+    };
+    let commit = git(&["describe", "--always"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/proof.md"])?;
+    Ok(if changed.is_empty() { commit } else { format!("{commit}-dirty") })
+}
+
+/// Runs a program, its output into `log`; gives its exit code and what it said. A file rather than a pipe, which whatever
+/// the program left running would keep open.
+fn run(command: &str, log: &Path) -> Result<(Option<i32>, String), String> {
+    let mut words = command.split(' ');
+    let program = words.next().unwrap_or_default();
+    let failed = |error: std::io::Error| format!("{}: {error}", log.display());
+    let out = File::create(log).map_err(failed)?;
+    let mut child = Command::new(program);
+    child.args(words).current_dir(repository()).stdin(Stdio::null());
+    child.stdout(out.try_clone().map_err(failed)?).stderr(out);
+    let status = child.status().map_err(|error| format!("{program}: {error}"))?;
+    let said = std::fs::read(log).map_err(failed)?;
+    Ok((status.code(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+fn write(page: &Path, step: &Step, result: &str, took: Duration, commit: &str) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", page.display());
     let before = if page.exists() { std::fs::read_to_string(page).map_err(failed)? } else { String::new() };
     let own = format!("| {} |", step.name);
     let mut rows: Vec<String> =
         before.lines().filter(|line| is_row(line) && !line.starts_with(&own)).map(str::to_owned).collect();
-    let (commit, date) = (said("git describe --always --dirty")?, said("date -u +%F")?);
+    let date = today()?;
     let minutes = took.as_secs().div_ceil(60);
     rows.push(format!("{own} {} | `{}` | {result} | {minutes} min | {commit} | {date} |", step.about, step.command));
     let place = |row: &String| STEPS.iter().position(|step| row.starts_with(&format!("| {} |", step.name)));
@@ -108,9 +152,9 @@ fn is_row(line: &str) -> bool {
     STEPS.iter().any(|step| line.starts_with(&format!("| {} |", step.name)))
 }
 
-fn said(command: &str) -> Result<String, String> {
-    let (passed, output) = run(command)?;
-    if passed { Ok(output.trim().to_owned()) } else { Err(format!("{command}: {output}")) }
+fn today() -> Result<String, String> {
+    let out = Command::new("date").args(["-u", "+%F"]).output().map_err(|error| format!("date: {error}"))?;
+    Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
 /// The sum of what `cargo test` counted.
@@ -150,10 +194,44 @@ mod tests {
         assert_eq!(fuzzed(output), "11 executions, no finding");
     }
 
+    fn folder(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ailurus-prove-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder for the test");
+        dir
+    }
+
     #[test]
-    fn a_command_may_begin_with_variables() {
-        let (passed, output) = run("A=1 B=2 env").expect("env is everywhere");
-        assert!(passed && output.contains("A=1\n") && output.contains("B=2\n"));
+    fn a_command_may_begin_with_variables_and_has_a_limit() {
+        let dir = folder("run");
+        let (code, output) = run("timeout 60 env A=1 B=2 env", &dir.join("log")).expect("env is everywhere");
+        assert!(code == Some(0) && output.contains("A=1\n") && output.contains("B=2\n"));
+        let (code, _) = run("timeout 0.1 env sleep 60", &dir.join("log")).expect("so is sleep");
+        assert_eq!(code, Some(124));
+        let (code, _) = run("false", &dir.join("log")).expect("so is false");
+        assert_eq!(code, Some(1));
+        std::fs::remove_dir_all(dir).expect("it is ours");
+    }
+
+    #[test]
+    fn the_page_itself_makes_no_tree_dirty() {
+        let dir = folder("commit");
+        let git = |words: &str| {
+            let done = Command::new("git").args(words.split(' ')).current_dir(&dir).output().expect("git is here");
+            assert!(done.status.success(), "{words}: {done:?}");
+        };
+        std::fs::create_dir_all(dir.join("docs")).expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("a file");
+        write("docs/proof.md", "a");
+        write("code", "a");
+        for words in ["init -q", "add .", "-c user.name=a -c user.email=a@b commit -q -m a"] {
+            git(words);
+        }
+        write("docs/proof.md", "b");
+        let clean = commit(&dir).expect("it is a repository");
+        assert!(!clean.ends_with("-dirty"), "{clean}");
+        write("code", "b");
+        assert_eq!(commit(&dir).expect("as before"), format!("{clean}-dirty"));
+        std::fs::remove_dir_all(dir).expect("it is ours");
     }
 
     #[test]

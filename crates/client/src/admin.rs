@@ -175,6 +175,12 @@ pub struct LogDir {
     pub partitions: Vec<(String, i32, i64)>,
 }
 
+/// Whether a request about something that must exist may succeed later. A topic that is not there is not about to come:
+/// nobody creates it by asking for its configuration.
+fn may_pass(error: &ClientError) -> bool {
+    error.is_retriable() && error.code() != Some(ErrorCode::UnknownTopicOrPartition)
+}
+
 impl Client {
     /// Makes topics; with `validate_only`, only says whether they could be made.
     pub async fn create_topics(
@@ -269,7 +275,7 @@ impl Client {
         // Documentation came with version 3; it must not be asked for before.
         let versions = if documentation { 3..=4 } else { 1..=4 };
         let what = format!("the configuration of {of}");
-        self.retry(&what, async || {
+        self.retry_if(&what, may_pass, async || {
             let mut response = self.call_in(of.target(), versions.clone(), &request).await?;
             let result = response.results.pop().ok_or_else(|| incomplete(ApiKey::DescribeConfigs, &what))?;
             check(|| of.to_string(), result.error_code, result.error_message.as_deref())?;
@@ -298,7 +304,7 @@ impl Client {
         let resource = AlterConfigsResource { resource_type, resource_name: name.into(), configs };
         let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
         let what = format!("changing the configuration of {of}");
-        self.retry(&what, async || {
+        self.retry_if(&what, may_pass, async || {
             let response = self.call(of.target(), &request).await?;
             let result =
                 response.responses.first().ok_or_else(|| incomplete(ApiKey::IncrementalAlterConfigs, &what))?;

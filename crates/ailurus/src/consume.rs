@@ -7,8 +7,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use ailurus_client::{Fetched, Fetcher, FetcherConfig, Isolation, Member, MemberConfig, Sign, When};
+use ailurus_client::{ClientError, Fetched, Fetcher, FetcherConfig, Isolation, Member, MemberConfig, Sign, When};
 use ailurus_rt as rt;
+use ailurus_wire::ErrorCode;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
@@ -99,7 +100,8 @@ impl Consume {
             ..FetcherConfig::default()
         };
         let fetcher = Fetcher::new(session.client.clone(), config);
-        let mut reading = Reading { session, fetcher, printer, left: self.count, done: Offsets::new(), stops: None };
+        let (printed, done) = (Offsets::new(), Offsets::new());
+        let mut reading = Reading { session, fetcher, printer, left: self.count, printed, done, stops: None };
         if reading.left == Some(0) {
             return Ok(());
         }
@@ -107,8 +109,7 @@ impl Consume {
             None => self.alone(&mut reading, range).await,
             Some(group) => self.in_group(&mut reading, range, group).await,
         };
-        reading.printer.finish()?;
-        outcome
+        outcome.and(reading.printer.finish())
     }
 
     async fn alone(&self, reading: &mut Reading<'_>, range: Range) -> Result<(), Fault> {
@@ -160,9 +161,9 @@ impl Consume {
         let mut member = member?;
         let outcome = self.follow(reading, range.from, &mut member, stop.as_mut()).await;
         // Whatever happened, what was printed is committed and the others need not wait for our silence.
-        let committed = if outcome.is_ok() { self.commit(reading, &member).await } else { Ok(()) };
-        member.leave().await?;
-        outcome.and(committed)
+        let committed = self.commit(reading, &member).await;
+        let left = member.leave().await.map_err(Fault::from);
+        outcome.and(committed).and(left)
     }
 
     /// Reads what the group gives us until it is enough.
@@ -189,17 +190,16 @@ impl Consume {
                 Some(outcome) => outcome?,
                 None => return Ok(()),
             }
-            if rt::now() - commit >= COMMIT_INTERVAL {
-                commit = rt::now();
-                self.commit(reading, member).await?;
-            }
-            if rt::now() - beat < pause {
+            let is_commit_due = rt::now() - commit >= COMMIT_INTERVAL;
+            if rt::now() - beat < pause && !is_commit_due {
                 continue;
             }
+            // The sign of life comes first: a member that was away for long learns from it that it is one no more.
             beat = rt::now();
-            let sign = member.heartbeat().await?;
-            if sign == Sign::Rebalance {
-                self.commit(reading, member).await?;
+            let mut sign = member.heartbeat().await?;
+            if sign == Sign::Rebalance || (sign == Sign::Steady && is_commit_due) {
+                commit = rt::now();
+                sign = self.commit_between(reading, member, sign).await?;
             }
             if sign != Sign::Steady {
                 member.join().await?;
@@ -230,12 +230,28 @@ impl Consume {
     }
 
     async fn commit(&self, reading: &mut Reading<'_>, member: &Member) -> Result<(), Fault> {
-        if self.no_commit || reading.done.is_empty() {
-            return Ok(());
+        Ok(self.try_commit(reading, member).await??)
+    }
+
+    /// Commits while there is still something to read: that the group has gone on, or is about to, is then no fault but
+    /// a reason to join again.
+    async fn commit_between(&self, reading: &mut Reading<'_>, member: &Member, sign: Sign) -> Result<Sign, Fault> {
+        let Err(error) = self.try_commit(reading, member).await? else { return Ok(sign) };
+        match error.code() {
+            Some(ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration) => Ok(Sign::Lost),
+            Some(ErrorCode::RebalanceInProgress) => Ok(Sign::Rebalance),
+            _ => Err(error.into()),
         }
-        reading.printer.flush()?;
+    }
+
+    /// Commits behind what is printed. The outer fault is ours, the inner one the group's.
+    async fn try_commit(&self, reading: &mut Reading<'_>, member: &Member) -> Result<Result<(), ClientError>, Fault> {
+        reading.flush()?;
         let offsets: BTreeMap<TopicPartition, i64> = std::mem::take(&mut reading.done);
-        member.commit(&offsets).await.map_err(Fault::from)
+        if self.no_commit || offsets.is_empty() {
+            return Ok(Ok(()));
+        }
+        Ok(member.commit(&offsets).await)
     }
 }
 
@@ -246,7 +262,9 @@ struct Reading<'a> {
     printer: Printer,
     /// How many records may still be printed.
     left: Option<u64>,
-    /// Behind the last printed record of each partition, since the last commit.
+    /// Behind the last printed record of each partition, as far as it may not have left this process.
+    printed: Offsets,
+    /// The same for what has, since the last commit.
     done: Offsets,
     /// Where partitions end; those that are there are taken out.
     stops: Option<Offsets>,
@@ -255,6 +273,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn begin(&mut self, from: Offsets, stops: Option<Offsets>) {
         self.fetcher.clear();
+        self.printed.clear();
         self.done.clear();
         self.stops = stops;
         for ((topic, partition), offset) in from {
@@ -264,7 +283,7 @@ impl Reading<'_> {
     }
 
     fn is_done(&self) -> bool {
-        self.left == Some(0) || self.stops.as_ref().is_some_and(Offsets::is_empty)
+        self.left == Some(0) || self.printer.unread || self.stops.as_ref().is_some_and(Offsets::is_empty)
     }
 
     /// One answer of a broker.
@@ -273,7 +292,16 @@ impl Reading<'_> {
             self.take(fetched)?;
             rt::yield_if_needed().await;
         }
-        self.printer.flush()
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), Fault> {
+        self.printer.flush()?;
+        match self.printer.unread {
+            true => self.printed.clear(),
+            false => self.done.append(&mut self.printed),
+        }
+        Ok(())
     }
 
     fn take(&mut self, fetched: Fetched) -> Result<(), Fault> {
@@ -284,7 +312,7 @@ impl Reading<'_> {
         }
         let mut next = fetched.next;
         for record in fetched.records {
-            if self.left == Some(0) || stop.is_some_and(|stop| record.offset.0 >= stop) {
+            if self.left == Some(0) || self.printer.unread || stop.is_some_and(|stop| record.offset.0 >= stop) {
                 next = record.offset.0;
                 break;
             }
@@ -293,7 +321,7 @@ impl Reading<'_> {
             self.left = self.left.map(|left| left - 1);
         }
         self.reached(&place, next);
-        self.done.insert(place, next);
+        self.printed.insert(place, next);
         Ok(())
     }
 
@@ -326,6 +354,8 @@ struct Printer {
     out: BufWriter<io::Stdout>,
     line: Vec<u8>,
     bar: ProgressBar,
+    /// The reader went away: it has enough, as with `| head`.
+    unread: bool,
 }
 
 enum Shape {
@@ -348,7 +378,8 @@ impl Printer {
             true => ProgressBar::hidden(),
             false => session.output.progress(args.count, "records"),
         };
-        Ok(Printer { shape, null: args.null.clone(), out: BufWriter::new(io::stdout()), line: Vec::new(), bar })
+        let (null, out) = (args.null.clone(), BufWriter::new(io::stdout()));
+        Ok(Printer { shape, null, out, line: Vec::new(), bar, unread: false })
     }
 
     fn expect(&self, records: u64) {
@@ -366,25 +397,27 @@ impl Printer {
         }
         self.bar.inc(1);
         let written = self.out.write_all(&self.line);
-        written.map_err(unwritable)
+        self.check(written)
     }
 
     fn flush(&mut self) -> Result<(), Fault> {
-        self.out.flush().map_err(unwritable)
+        let flushed = self.out.flush();
+        self.check(flushed)
+    }
+
+    fn check(&mut self, written: io::Result<()>) -> Result<(), Fault> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.unread = true,
+            Err(error) => return Err(Fault::local(format!("cannot write to standard output: {error}"))),
+            Ok(()) => {}
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Fault> {
         self.bar.finish_and_clear();
         self.flush()
     }
-}
-
-fn unwritable(error: io::Error) -> Fault {
-    if error.kind() == io::ErrorKind::BrokenPipe {
-        // The reader has enough, as with `| head`.
-        std::process::exit(0);
-    }
-    Fault::local(format!("cannot write to standard output: {error}"))
 }
 
 /// The result of `work`, or `None` if `stop` comes first. What comes at once with `stop` is taken.

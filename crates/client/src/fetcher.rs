@@ -17,6 +17,9 @@ use crate::error::check;
 use crate::offsets::{TopicPartition, When};
 use crate::{Client, ClientError, Target};
 
+/// Why a connection is closed by us.
+const LATE: &str = "a fetch was not answered";
+
 /// Which records may be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Isolation {
@@ -122,23 +125,35 @@ impl Fetcher {
     }
 
     /// Waits until some broker has answered; may be empty (nothing new within `max_wait`). Positions have moved past
-    /// what is given. What may get better by itself is tried again until the client's timeout. Dropping the future
-    /// loses nothing.
+    /// what is given. What may get better by itself is tried again until the client's timeout. A broker that does not
+    /// answer in that time is hung up on and asked once more over a new connection: if it was this process that stood
+    /// still (Ctrl-Z), all is well. Dropping the future loses nothing.
     pub async fn poll(&mut self) -> Result<Vec<Fetched>, ClientError> {
         if self.positions.is_empty() {
             return Ok(Vec::new());
         }
         let client = self.client.clone();
+        match client.retry("fetching", async || self.poll_once().await).await {
+            Err(ClientError::Timeout { last, .. })
+                if last.as_deref().is_none_or(|last| matches!(last, ClientError::Lost { .. })) => {}
+            outcome => return outcome,
+        }
+        for (node, _) in std::mem::take(&mut self.under_way) {
+            client.hang_up(node, LATE);
+        }
         client.retry("fetching", async || self.poll_once().await).await
     }
 
     async fn poll_once(&mut self) -> Result<Vec<Fetched>, ClientError> {
         self.ask().await?;
         let (node, asked, outcome) = self.next_answer().await;
-        let response = outcome.inspect_err(|error| {
-            if let ClientError::Timeout { .. } = error {
-                self.client.hang_up(node, "a fetch was not answered");
+        let response = outcome.map_err(|error| match error {
+            // What the answer held is asked for again: positions move only past what was given.
+            ClientError::Timeout { .. } => {
+                self.client.hang_up(node, LATE);
+                ClientError::Lost { peer: format!("broker {node}"), why: LATE.to_owned() }
             }
+            error => error,
         })?;
         check(|| format!("fetching from broker {node}"), response.error_code, None)?;
         self.take(response, &asked).await

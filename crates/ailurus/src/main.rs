@@ -58,8 +58,8 @@ fn main() -> ExitCode {
 /// A broker tells what happens, a verb only what goes wrong. `AILURUS_LOG` overrides both.
 fn log_to_stderr(verbose: u8, broker: bool) {
     let level = match verbose + u8::from(broker) {
-        // A verb that prints a lot keeps its only shard busy; that is nobody's concern.
-        0 => "warn,ailurus_rt=error",
+        // A verb that prints a lot, or to a slow reader, keeps its only shard busy; that is nobody's concern.
+        0 => "warn,ailurus_rt=off",
         1 => "info",
         2 => "debug",
         _ => "trace",
@@ -67,5 +67,7 @@ fn log_to_stderr(verbose: u8, broker: bool) {
     let asked = std::env::var("AILURUS_LOG").ok();
     let filter = EnvFilter::new(asked.as_deref().unwrap_or(level));
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    // A log that nobody reads is no reason to end: without the last word, a failed write would be told by a panic.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
+    log.log_internal_errors(false).init();
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::fault::Fault;
 use crate::message::{Draft, Header, from_json};
-use crate::report::{Output, Section, print};
+use crate::report::{Output, Section, print, tell};
 use crate::session::Session;
 use crate::template::{InputTemplate, ReadError, parse_header};
 
@@ -188,7 +188,7 @@ impl Produce {
         self.greet(&source);
         let tally = Rc::new(RefCell::new(Tally::default()));
         let bar = session.output.progress(None, "records");
-        let tell = {
+        let delivered = {
             let (tally, bar, output, loud) = (tally.clone(), bar.clone(), session.output, self.report);
             move |delivered: Delivered| {
                 bar.inc(delivered.records as u64);
@@ -204,14 +204,14 @@ impl Produce {
             create_topics: !self.no_create,
             ..ProducerConfig::default()
         };
-        let producer = Producer::new(session.client.clone(), config, tell).await?;
+        let producer = Producer::new(session.client.clone(), config, delivered).await?;
         let sent = self.pump(source, producer).await;
         bar.finish_and_clear();
         let tally = tally.borrow();
         let line = tally.line(self.acks);
         match session.output.is_json() {
             true => session.output.show(&json!({ "records": tally.records, "batches": tally.batches }), &[])?,
-            false => eprintln!("{line}"),
+            false => tell(&line),
         }
         sent
     }
@@ -244,12 +244,20 @@ impl Produce {
     fn greet(&self, source: &Source) {
         let by_hand = self.file.is_none() && std::io::stdin().is_terminal();
         if by_hand && !matches!(source.cutter, Cutter::Whole) {
-            eprintln!("one record per line, Ctrl-D ends");
+            tell(&"one record per line, Ctrl-D ends");
         }
     }
 
     /// Reads on the side and sends; what was read before the end or a fault is sent in any case.
-    async fn pump(&self, mut source: Source, mut producer: Producer) -> Result<(), Fault> {
+    async fn pump(&self, source: Source, mut producer: Producer) -> Result<(), Fault> {
+        let taken = self.take_all(source, &mut producer).await;
+        let flushed = producer.flush().await;
+        // The first fault is the reason; those that the last batches meet follow from it or come after it.
+        taken.and(flushed.map_err(Fault::from))
+    }
+
+    /// Gives the producer what is read, until the end or a fault.
+    async fn take_all(&self, mut source: Source, producer: &mut Producer) -> Result<(), Fault> {
         loop {
             let (back, haul) = rt::run_blocking(move || {
                 let haul = source.haul();
@@ -262,14 +270,10 @@ impl Produce {
                 producer.send(&topic, record).await?;
                 rt::yield_if_needed().await;
             }
-            match haul.end {
-                Ok(false) => producer.kick(),
-                Ok(true) => return Ok(producer.flush().await?),
-                Err(fault) => {
-                    producer.flush().await?;
-                    return Err(fault);
-                }
+            if haul.end? {
+                return Ok(());
             }
+            producer.kick();
         }
     }
 

@@ -76,14 +76,20 @@ impl Output {
     }
 }
 
-/// Writes to standard output; a reader that went away (`| head`) ends the program quietly, as it does for `cat`.
+/// Writes to standard output. A reader that went away (`| head`) has enough, which is no reason for the verb to do less, nor
+/// for a failure to pass for a success.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Fault> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Fault::local(format!("cannot write to standard output: {error}"))),
         Ok(()) => Ok(()),
     }
+}
+
+/// Writes a line to standard error. If nobody reads that either, there is nobody left to tell.
+pub(crate) fn tell(line: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The text of a report, each section apart from the next by an empty line where tables or facts are involved.

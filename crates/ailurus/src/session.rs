@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Global;
 use crate::fault::Fault;
-use crate::report::{Output, Section};
+use crate::report::{Output, Section, tell};
 
 /// Memory for the answers under way.
 const MEMORY_BYTES: u64 = 256 << 20;
@@ -58,7 +58,7 @@ pub(crate) fn finish(outcome: Result<(), Fault>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            eprintln!("{fault}");
+            tell(&fault);
             fault.exit_code()
         }
     }
@@ -84,6 +84,6 @@ pub(crate) fn show_outcomes(output: Output, outcomes: Vec<(Value, Result<String,
     }
     // The last fault is what the program ends with; those before are said here.
     let last = faults.pop();
-    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    faults.iter().for_each(|fault| tell(fault));
     last.map_or(Ok(()), Err)
 }

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use crate::banner::{Banner, Mode};
 use crate::boot::{self, Broken};
 use crate::cli::Global;
-use crate::report::{Output, print};
+use crate::report::{Output, print, tell};
 
 /// Variables in the environment that are no settings.
 const NOT_SETTINGS: &[&str] = &["AILURUS_BOOTSTRAP", "AILURUS_CONFIG", "AILURUS_LOG", "AILURUS_MODE"];
@@ -89,7 +89,7 @@ pub(crate) fn run(global: &Global, start: &Start) -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(broken) => {
-            eprintln!("{broken}");
+            tell(&broken);
             broken.exit_code()
         }
     }

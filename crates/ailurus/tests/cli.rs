@@ -4,10 +4,11 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use support::{BINARY, Broker, failed_start, fresh, until};
@@ -68,6 +69,98 @@ fn records_go_in_and_out_with_everything_they_carry() {
     assert_eq!(broker.out(&["consume", "copy", "-n", "2", "-f", "json"]), copied);
     let (code, fault) = broker.fault(&["consume", "nowhere"]);
     assert!(code == 1 && fault.contains("nowhere"), "{fault}");
+}
+
+#[test]
+fn what_was_read_before_a_fault_is_produced() {
+    let broker = Broker::start(&fresh("fault"), &[]);
+    let input = "{\"topic\":\"aa\",\"value\":\"1\"}\n{\"value\":\"2\"}\n";
+    let output = broker.run(&["produce", "-f", "json"], input);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("no topic is named"), "{said}");
+    assert_eq!(broker.out(&["consume", "aa", "-e"]), "1\n", "{said}");
+    let input = "{\"value\":\"2\"}\n{\"value\":\"3\",\"partition\":7}\n{\"value\":\"4\"}\n";
+    let output = broker.run(&["produce", "aa", "-f", "json"], input);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(broker.out(&["consume", "aa", "-e"]), "1\n2\n");
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_said_at_once() {
+    let broker = Broker::start(&fresh("nowhere"), &[]);
+    for words in [
+        &["config", "describe", "topic", "nowhere"][..],
+        &["config", "alter", "topic", "nowhere", "--set", "retention.ms=1"],
+        &["topic", "alter", "nowhere", "--set", "retention.ms=1"],
+    ] {
+        // Asked again until the time is over, it would be 4.
+        let (code, fault) = broker.fault(words);
+        assert!(code == 1 && fault.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{words:?}: {fault}");
+    }
+}
+
+/// Standard output that nobody reads any more, as behind `| head`.
+fn unread() -> Stdio {
+    std::io::pipe().unwrap().1.into()
+}
+
+#[test]
+fn a_broker_whose_banner_nobody_reads_serves_all_the_same() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let words = ["start", "--mode", "dev", "--shards", "1", "--admin-addr", "off", "--set", "shard.pin=false"];
+    let mut command = Command::new(BINARY);
+    command.args(words).args(["--kafka-addr", &address, "--data-dir"]).arg(fresh("unread"));
+    let mut broker = command.stdout(unread()).stderr(unread()).spawn().unwrap();
+    let list = || Command::new(BINARY).args(["topic", "list", "-b", &address]).output().unwrap().status.success();
+    until("it serves", || broker.try_wait().unwrap().is_some() || list());
+    assert!(broker.try_wait().unwrap().is_none(), "it has ended");
+    let sent = Command::new("kill").args(["-TERM", &broker.id().to_string()]).status().unwrap();
+    assert!(sent.success() && broker.wait().unwrap().success());
+}
+
+#[test]
+fn a_report_that_nobody_reads_does_not_stop_the_records() {
+    let broker = Broker::start(&fresh("report"), &[]);
+    let mut command = Command::new(BINARY);
+    command.args(["produce", "t", "--report", "-b", broker.address()]).stdin(Stdio::piped()).stdout(unread());
+    let mut produce = command.spawn().unwrap();
+    let mut input = produce.stdin.take().unwrap();
+    for round in 1..=3 {
+        input.write_all("a\n".repeat(5).as_bytes()).unwrap();
+        until("they are there", || {
+            let described = broker.run(&["topic", "describe", "t", "--format", "json"], "");
+            let described: Value = serde_json::from_slice(&described.stdout).unwrap_or_default();
+            described[0]["partitions"][0]["end"] == 5 * round
+        });
+    }
+    drop(input);
+    assert!(produce.wait().unwrap().success());
+}
+
+#[test]
+fn what_the_reader_of_a_member_did_not_get_is_not_committed() {
+    let broker = Broker::start(&fresh("head"), &[]);
+    broker.feed(&["produce", "t"], "a\nb\nc\n");
+    let mut command = Command::new(BINARY);
+    command.args(["consume", "t", "-g", "g", "-b", broker.address()]).stdout(unread());
+    assert!(command.status().unwrap().success());
+    // It has left: who comes next need not wait for its session to end.
+    assert_eq!(broker.out(&["consume", "t", "-g", "g", "-e"]), "a\nb\nc\n");
+}
+
+#[test]
+fn a_consumer_that_was_stopped_for_long_goes_on() {
+    let broker = Broker::start(&fresh("stopped"), &[]);
+    broker.feed(&["produce", "t"], "before\n");
+    let member = Member::start(&broker, &["consume", "t", "--timeout", "2s"]);
+    assert_eq!(member.lines.recv_timeout(Duration::from_secs(30)).unwrap(), "before");
+    member.signal("-STOP");
+    broker.feed(&["produce", "t"], "meanwhile\n");
+    // Longer than the 2.5 s that a fetch may take: that is what is tried here.
+    std::thread::sleep(Duration::from_secs(3));
+    member.signal("-CONT");
+    assert_eq!(member.lines.recv_timeout(Duration::from_secs(30)).unwrap(), "meanwhile");
+    assert!(member.interrupt().success());
 }
 
 #[test]
@@ -144,9 +237,13 @@ impl Member {
         Member { child, lines }
     }
 
-    fn interrupt(mut self) -> ExitStatus {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    fn interrupt(mut self) -> ExitStatus {
+        self.signal("-INT");
         self.child.wait().unwrap()
     }
 }

@@ -1,6 +1,7 @@
 //! Environments that we cannot live in: the process ends with a reason and an exit code of its own.
 
 use crate::shard::Shard;
+use std::io::Write;
 
 /// Why the process ends. The number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,7 @@ pub fn fatal(why: Fatal) -> ! {
         std::panic::resume_unwind(Box::new(FatalInSim(why)));
     }
     tracing::error!(exit_code = why.exit_code(), "{why}");
-    eprintln!("fatal: {why}");
+    // Not `eprintln`: it panics if nobody reads.
+    _ = writeln!(std::io::stderr(), "fatal: {why}");
     std::process::exit(why.exit_code())
 }

@@ -64,6 +64,10 @@ pub(crate) async fn scan(
     for file in &kept {
         trust(config, &file.inner).await?;
     }
+    if files.next_file > 1 {
+        // A process that was killed may have left names that no loss of power would leave, those of spares among them.
+        rt::fs::sync_dir(dir).await.map_err(StorageError::io("a flush", dir))?;
+    }
     let spares = files.headed.into_iter().map(|file| file.inner).chain(files.headless).chain(files.blank).collect();
     let last = chain.expected - 1;
     let clean = chain.last.is_some_and(|head| head.clean);

@@ -22,7 +22,7 @@ use crate::controller::{Controller, Unavailable};
 use crate::identity::Identity;
 use crate::placement::Placement;
 use crate::plan::{self, NewTopic, TopicRefusal};
-use crate::reconciler::Local;
+use crate::reconciler::{LeaderReport, Local};
 use crate::state::{ClusterState, Topic};
 
 /// What a node needs to take part.
@@ -49,6 +49,8 @@ pub struct Cluster {
     pub(crate) placement: RefCell<Placement>,
     /// Leaders of this node's partitions, on all shards: the epoch that the owner reported.
     pub(crate) leaders: RefCell<HashMap<TopicIdPartition, Term>>,
+    /// Reports of leaders of partitions that this shard has not heard of yet.
+    pub(crate) early: RefCell<Vec<LeaderReport>>,
     pub(crate) local: RefCell<HashMap<TopicIdPartition, Local>>,
     /// Logs that storage found and no partition has taken yet.
     pub(crate) found: RefCell<HashMap<GroupId, Rc<Log>>>,
@@ -75,6 +77,7 @@ impl Cluster {
             state: RefCell::default(),
             placement: RefCell::new(Placement::new(rt::shard_count())),
             leaders: RefCell::default(),
+            early: RefCell::default(),
             local: RefCell::default(),
             found: RefCell::default(),
             changed: Notify::new(),
@@ -258,6 +261,7 @@ impl Cluster {
             placement.remove(*partition);
             self.leaders.borrow_mut().remove(partition);
         }
+        self.take_early_reports();
         gone
     }
 }

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use ailurus_model::{GroupId, OwnerEpoch, Term, TopicIdPartition};
+use ailurus_model::{GroupId, OwnerEpoch, Revision, Term, TopicIdPartition};
 use ailurus_partition::Partition;
 use ailurus_rt::{self as rt, Lane};
 use ailurus_settings::TopicConfig;
@@ -114,24 +114,48 @@ impl Cluster {
 
     /// Tells every shard, this one included, who leads `partition`.
     fn report_leader(&self, partition: TopicIdPartition, term: Term) {
+        let report = LeaderReport { partition, term, revision: self.state.borrow().revision() };
         for shard in 0..rt::shard_count() {
-            let note = move |cluster: &Rc<Cluster>| cluster.note_leader(partition, term);
+            let note = move |cluster: &Rc<Cluster>| cluster.note_leader(report);
             let _answered_to_nobody = self.sharded().on(ailurus_model::ShardId(shard), Lane::Cluster, note);
         }
     }
 
-    fn note_leader(&self, partition: TopicIdPartition, term: Term) {
-        // A report may come late, for a topic that is deleted already.
-        if self.state.borrow().partition(partition).is_some() {
-            self.leaders.borrow_mut().insert(partition, term);
+    fn note_leader(&self, report: LeaderReport) {
+        let state = self.state.borrow();
+        if state.partition(report.partition).is_some() {
+            self.leaders.borrow_mut().insert(report.partition, report.term);
             self.changed.notify_all();
+        } else if report.revision > state.revision() {
+            self.early.borrow_mut().push(report);
+        }
+        // Else it is late: the topic was deleted since.
+    }
+
+    /// Takes in reports of leaders that overtook the delta with their partition. To be called when the state has moved.
+    pub(crate) fn take_early_reports(&self) {
+        let early = std::mem::take(&mut *self.early.borrow_mut());
+        for report in early {
+            self.note_leader(report);
         }
     }
 }
 
+/// A partition is led: what its owner tells all shards. The way from the owner is not the way from shard 0, so it may
+/// overtake the delta that creates the partition; the revision tells a shard whether it has still to hear of that.
+#[derive(Clone, Copy)]
+pub(crate) struct LeaderReport {
+    partition: TopicIdPartition,
+    term: Term,
+    /// Of the owner's state: the partition was created by then.
+    revision: Revision,
+}
+
 async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
     let mut retry_after = RETRY_AFTER;
+    let mut group = None;
     while let Some(wish) = wish(&cluster, partition) {
+        group = Some(wish.group);
         match try_open(&cluster, partition, &wish).await {
             Ok(open) => {
                 let term = open.leader_epoch();
@@ -145,10 +169,15 @@ async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
                 tracing::error!(topic = %wish.topic, %partition, error, "a partition could not be opened, trying again");
             }
         }
-        rt::sleep(retry_after).await;
+        let unwished = || (!is_wished(&cluster, partition)).then_some(());
+        let _in_vain = rt::timeout(retry_after, cluster.changed.until(unwished)).await;
         retry_after = (retry_after * 2).min(RETRY_AFTER_MAX);
     }
+    if let Some(group) = group.filter(|_| !cluster.closing.get()) {
+        remove_log(&cluster, partition, group).await;
+    }
     cluster.local.borrow_mut().remove(&partition);
+    cluster.changed.notify_all();
     cluster.reconcile([partition]);
 }
 
@@ -161,9 +190,13 @@ struct Wish {
     log_config: LogConfig,
 }
 
+fn is_wished(cluster: &Cluster, partition: TopicIdPartition) -> bool {
+    !cluster.closing.get() && cluster.state.borrow().partition(partition).is_some()
+}
+
 /// What is wished for `partition` now; nothing if it is gone or the node is closing.
 fn wish(cluster: &Cluster, partition: TopicIdPartition) -> Option<Wish> {
-    if cluster.closing.get() {
+    if !is_wished(cluster, partition) {
         return None;
     }
     let state = cluster.state.borrow();
@@ -195,10 +228,16 @@ async fn take_log(cluster: &Rc<Cluster>, partition: TopicIdPartition, wish: &Wis
 async fn remove(cluster: Rc<Cluster>, partition: TopicIdPartition, open: Rc<Partition>) {
     let group = open.replica().log().id().group;
     drop(open);
-    if let Err(error) = cluster.storage().remove_log(group).await {
-        tracing::error!(%partition, %error, "the files of a deleted partition could not be removed");
-    }
+    remove_log(&cluster, partition, group).await;
     cluster.local.borrow_mut().remove(&partition);
     cluster.changed.notify_all();
     cluster.reconcile([partition]);
+}
+
+/// Removes the log of a partition that was deleted, with its files.
+async fn remove_log(cluster: &Cluster, partition: TopicIdPartition, group: GroupId) {
+    cluster.found.borrow_mut().remove(&group);
+    if let Err(error) = cluster.storage().remove_log(group).await {
+        tracing::error!(%partition, %error, "the files of a deleted partition could not be removed");
+    }
 }

@@ -94,6 +94,9 @@ impl From<StartError> for Broken {
         match error {
             StartError::Storage(error) => error.into(),
             StartError::Identity(error) => identity(&error),
+            StartError::HistoryMissing => Broken::new(rt::Fatal::DataDirCorrupt, error)
+                .hint("nothing was removed; restore a copy of the whole directory"),
+            StartError::Unavailable => Broken::new(rt::Fatal::DiskFailed, error),
             error => Broken::new(rt::Fatal::DataDirCorrupt, error),
         }
     }
@@ -104,6 +107,8 @@ fn identity(error: &IdentityError) -> Broken {
         IdentityError::OtherNode { .. } => {
             Broken::settings(error).hint("leave node.id out, or use the directory of that node")
         }
+        IdentityError::Missing => Broken::new(rt::Fatal::DataDirCorrupt, error)
+            .hint("nothing was removed; put the file back, or restore a copy of the whole directory"),
         IdentityError::Malformed(_) => Broken::new(rt::Fatal::DataDirVersion, error),
         IdentityError::Io(_) => Broken::new(rt::Fatal::DiskFailed, error),
     }

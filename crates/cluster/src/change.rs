@@ -4,7 +4,7 @@
 //! in the log of group 0: a format version, then the delta in postcard's encoding (`docs/formats/controller.md`).
 //! Variants are only ever added at the end; a changed one is a new one.
 
-use ailurus_model::{GroupId, NodeId, PartitionId, TopicId};
+use ailurus_model::{GroupId, NodeId, PartitionId, TopicId, TopicIdPartition};
 use serde::{Deserialize, Serialize};
 
 /// Version of the bytes.
@@ -111,11 +111,8 @@ pub enum DecodeError {
 /// The group of the controller's own log.
 pub const CONTROLLER_GROUP: GroupId = GroupId(0);
 
-/// The topic id under which the controller's log lies on disk; no topic that users see has it.
-pub const CONTROLLER_TOPIC: TopicId = TopicId(1);
-
-/// Its only partition.
-pub const CONTROLLER_PARTITION: PartitionId = PartitionId(0);
+/// The topic id under which the controller's log lies on disk, no topic that users see has it; and its only partition.
+pub const CONTROLLER: TopicIdPartition = TopicIdPartition { topic: TopicId(1), partition: PartitionId(0) };
 
 /// Node ids as the model has them.
 pub(crate) fn nodes(ids: &[i32]) -> Vec<NodeId> {

@@ -227,15 +227,13 @@ mod tests {
     use std::pin::pin;
     use std::task::Poll;
 
-    use ailurus_model::{NodeId, OwnerEpoch, ShardId, TopicIdPartition};
+    use ailurus_model::{NodeId, OwnerEpoch, ShardId};
     use ailurus_rt::sim::{Sim, SimConfig};
     use ailurus_settings::TopicOverrides;
     use ailurus_storage::{DataDir, LogConfig, LogId, Storage, StorageConfig};
 
     use super::*;
-    use crate::change::{CONTROLLER_GROUP, CONTROLLER_PARTITION, CONTROLLER_TOPIC};
-
-    const TOPIC: TopicIdPartition = TopicIdPartition { topic: CONTROLLER_TOPIC, partition: CONTROLLER_PARTITION };
+    use crate::change::{CONTROLLER, CONTROLLER_GROUP};
 
     struct Bench {
         _dir: DataDir,
@@ -247,10 +245,10 @@ mod tests {
         let config = StorageConfig::tiny("/data");
         let dir = DataDir::open(&config, 1).await.unwrap();
         let (storage, _) = Storage::open(config, ShardId(0)).await.unwrap();
-        let id = LogId { group: CONTROLLER_GROUP, topic: TOPIC, owner_epoch: OwnerEpoch(1) };
+        let id = LogId { group: CONTROLLER_GROUP, topic: CONTROLLER, owner_epoch: OwnerEpoch(1) };
         let log = storage.create_log(id, LogConfig::keeping()).await.unwrap();
         let settings = Rc::new(TopicOverrides::default().config(&BrokerSettings::default()));
-        let partition = Partition::open(TOPIC, log, NodeId(1), settings).await.unwrap();
+        let partition = Partition::open(CONTROLLER, log, NodeId(1), settings).await.unwrap();
         let (controller, _) = Controller::open(partition).await.unwrap();
         Bench { _dir: dir, storage, controller }
     }

@@ -1,4 +1,7 @@
 //! Who this node is: made at the first start, kept in the data directory, checked at every later one.
+//!
+//! It is kept last, when the controller's log is durable: where the file is, that log must be, and where it is not, nobody
+//! was ever served from the directory.
 
 use std::path::Path;
 
@@ -32,6 +35,9 @@ pub enum IdentityError {
     /// The file is not what this version writes.
     #[error("{FILE} in the data directory: {0}")]
     Malformed(String),
+    /// The file is gone, and others that are younger are there.
+    #[error("{FILE} is missing from a data directory that was used: it says which node of which cluster this is")]
+    Missing,
     /// The settings want another id than the directory has.
     #[error("node.id is set to {wanted}, but the data directory belongs to node {kept}")]
     OtherNode {
@@ -43,26 +49,35 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// Reads who this node is, or makes it up and keeps it.
+    /// Reads who this node is; `None` if it was never brought up in this directory.
     ///
     /// # Errors
     /// [`IdentityError`].
-    pub async fn load_or_create(data_dir: &Path, wanted: Option<NodeId>) -> Result<Identity, IdentityError> {
+    pub async fn load(data_dir: &Path, wanted: Option<NodeId>) -> Result<Option<Identity>, IdentityError> {
         let path = data_dir.join(FILE);
-        if rt::fs::exists(&path).await? {
-            let text = rt::fs::read(&path).await?;
-            let identity = parse(&String::from_utf8_lossy(&text)).map_err(IdentityError::Malformed)?;
-            return match wanted {
-                Some(wanted) if wanted != identity.node => {
-                    Err(IdentityError::OtherNode { wanted, kept: identity.node })
-                }
-                _ => Ok(identity),
-            };
+        if !rt::fs::exists(&path).await? {
+            return Ok(None);
         }
+        let text = rt::fs::read(&path).await?;
+        let identity = parse(&String::from_utf8_lossy(&text)).map_err(IdentityError::Malformed)?;
+        match wanted {
+            Some(wanted) if wanted != identity.node => Err(IdentityError::OtherNode { wanted, kept: identity.node }),
+            _ => Ok(Some(identity)),
+        }
+    }
+
+    /// Makes up who this node is.
+    pub fn invent(wanted: Option<NodeId>) -> Identity {
         let cluster_id = ailurus_model::TopicId(rt::random_u128()).to_string();
-        let identity = Identity { cluster_id, node: wanted.unwrap_or(FIRST_NODE) };
-        rt::fs::write_durably(&path, print(&identity).as_bytes()).await?;
-        Ok(identity)
+        Identity { cluster_id, node: wanted.unwrap_or(FIRST_NODE) }
+    }
+
+    /// Keeps it in the data directory, durably.
+    ///
+    /// # Errors
+    /// [`IdentityError::Io`].
+    pub async fn keep(&self, data_dir: &Path) -> Result<(), IdentityError> {
+        Ok(rt::fs::write_durably(&data_dir.join(FILE), print(self).as_bytes()).await?)
     }
 }
 

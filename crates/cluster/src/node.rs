@@ -1,8 +1,11 @@
 //! Bringing a node up and down.
 //!
 //! Up: storage on every shard finds its logs; shard 0 opens the controller's log and reads the state of the cluster;
-//! every partition of this node gets a shard (the one where its log was found, if any); all shards take the state in and
-//! open their partitions. Down: the same in reverse.
+//! every partition of this node gets a shard (the one where its log was found, if any); what is left of deleted ones is
+//! removed; all shards take the state in and open their partitions. Down: the same in reverse.
+//!
+//! What always holds: nothing is removed on the word of a history that is not whole. A node that was up before has its
+//! identity and its controller's log, or it does not start.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,11 +17,12 @@ use ailurus_rt::{self as rt, Lane, Sharded};
 use ailurus_settings::{BrokerSettings, TopicOverrides};
 use ailurus_storage::{DataDir, LogConfig, LogId, Storage, StorageError};
 
-use crate::change::{CONTROLLER_GROUP, CONTROLLER_PARTITION, CONTROLLER_TOPIC, Delta};
+use crate::change::{CONTROLLER, CONTROLLER_GROUP, Change, Delta};
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::command::Command;
 use crate::controller::{Controller, ReplayError, Unavailable};
 use crate::identity::{Identity, IdentityError};
+use crate::state::ClusterState;
 
 /// Why a node did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,12 @@ pub enum StartError {
     /// The controller's log.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The controller's log is gone from a directory in which it was.
+    #[error(
+        "the controller's log, which says what topics there are, is missing from the data directory; \
+         part of journal/0 or of topics/ was removed or never copied"
+    )]
+    HistoryMissing,
     /// The controller's log took no entry.
     #[error("the controller's log could not be written")]
     Unavailable,
@@ -47,19 +57,22 @@ pub enum StartError {
 pub async fn start(options: ClusterOptions) -> Result<Sharded<Cluster>, StartError> {
     assert_eq!(rt::this_shard(), ShardId(0), "the controller lives on shard 0");
     let data_dir = DataDir::open(&options.storage, rt::shard_count()).await?;
-    let wanted = wanted_node(options.settings.config().node_id);
-    let identity = Identity::load_or_create(&options.storage.dir, wanted).await?;
-    let cluster = Sharded::start(move |shard| Cluster::new(shard, identity.clone(), options.clone())).await;
-    *cluster.local().data_dir.borrow_mut() = Some(data_dir);
-    let open = move |local: Rc<Cluster>| async move { local.open_storage(cluster).await };
-    let found = cluster.map_async(Lane::Cluster, open).await;
-    let mut logs = Vec::new();
-    for (shard, found) in found.into_iter().enumerate() {
-        logs.extend(found?.into_iter().map(|(group, partition)| (group, partition, ShardId(shard as u16))));
-    }
+    let (dir, wanted) = (options.storage.dir.clone(), wanted_node(options.settings.config().node_id));
+    let kept = Identity::load(&dir, wanted).await?;
+    let is_new = kept.is_none();
+    let identity = kept.unwrap_or_else(|| Identity::invent(wanted));
+    let of_service = identity.clone();
+    let cluster = Sharded::start(move |shard| Cluster::new(shard, of_service.clone(), options.clone())).await;
+    let logs = open_storage(cluster).await?;
     let local = cluster.local();
-    let history = local.open_controller().await?;
-    let placed = place_all(&history, &logs);
+    let history = local.open_controller(is_new).await?;
+    let state = state_of(&history);
+    if is_new {
+        check_unused(&identity, &state, &logs)?;
+    }
+    remove_leftovers(&data_dir, &state, &logs).await;
+    *local.data_dir.borrow_mut() = Some(data_dir);
+    let placed = place_all(&state, &logs);
     let (history, placed) = (Arc::new(history), Arc::new(placed));
     cluster
         .map_async(Lane::Cluster, move |local: Rc<Cluster>| {
@@ -69,6 +82,9 @@ pub async fn start(options: ClusterOptions) -> Result<Sharded<Cluster>, StartErr
         .await;
     local.start_controller();
     local.submit(Command::RegisterNode(local.node())).await.map_err(|Unavailable| StartError::Unavailable)?;
+    if is_new {
+        identity.keep(&dir).await?;
+    }
     Ok(cluster)
 }
 
@@ -88,15 +104,61 @@ pub async fn stop(cluster: Sharded<Cluster>) {
     cluster.stop().await;
 }
 
-/// Every partition that the history leaves, where its log was found or else where the plan puts it.
-fn place_all(
-    history: &[Arc<Delta>],
-    logs: &[(GroupId, TopicIdPartition, ShardId)],
-) -> Vec<(TopicIdPartition, ShardId)> {
-    let mut state = crate::state::ClusterState::default();
+/// A log that storage found, and where.
+type FoundLog = (GroupId, TopicIdPartition, ShardId);
+
+/// Opens storage on all shards; the logs in their journals.
+async fn open_storage(cluster: Sharded<Cluster>) -> Result<Vec<FoundLog>, StorageError> {
+    let open = move |local: Rc<Cluster>| async move { local.open_storage(cluster).await };
+    let found = cluster.map_async(Lane::Cluster, open).await;
+    let mut logs = Vec::new();
+    for (shard, found) in found.into_iter().enumerate() {
+        logs.extend(found?.into_iter().map(|(group, partition)| (group, partition, ShardId(shard as u16))));
+    }
+    Ok(logs)
+}
+
+/// What a history comes to.
+fn state_of(history: &[Arc<Delta>]) -> ClusterState {
+    let mut state = ClusterState::default();
     for delta in history {
         state.apply(delta);
     }
+    state
+}
+
+/// A directory without identity is new, or its first start did not get as far as keeping one: then there is nothing in it
+/// but, perhaps, the entry that says that this node takes part.
+fn check_unused(identity: &Identity, state: &ClusterState, logs: &[FoundLog]) -> Result<(), IdentityError> {
+    let users = logs.iter().any(|(group, ..)| *group != CONTROLLER_GROUP);
+    match *state.nodes() {
+        [] if !users && *state == ClusterState::default() => Ok(()),
+        [node] if !users && *state == registered(node) => match node == identity.node {
+            true => Ok(()),
+            false => Err(IdentityError::OtherNode { wanted: identity.node, kept: node }),
+        },
+        _ => Err(IdentityError::Missing),
+    }
+}
+
+/// The state after the first start.
+fn registered(node: NodeId) -> ClusterState {
+    state_of(&[Arc::new(Delta { changes: vec![Change::NodeRegistered { node: node.0 }] })])
+}
+
+/// Removes the directories of deleted partitions that no journal speaks of: their removal was cut off, and the journals
+/// that knew of them were retired since.
+async fn remove_leftovers(data_dir: &DataDir, state: &ClusterState, logs: &[FoundLog]) {
+    let wished = state.topics().flat_map(|topic| topic.iter().map(|(partition, wish)| (partition, wish.group)));
+    let found = logs.iter().map(|(group, partition, _)| (*partition, *group));
+    let kept = wished.chain(found).chain([(CONTROLLER, CONTROLLER_GROUP)]);
+    if let Err(error) = data_dir.remove_logs_except(kept).await {
+        tracing::error!(%error, "files of deleted partitions could not be removed");
+    }
+}
+
+/// Every partition there is, where its log was found or else where the plan puts it.
+fn place_all(state: &ClusterState, logs: &[FoundLog]) -> Vec<(TopicIdPartition, ShardId)> {
     let mut placement = crate::placement::Placement::new(rt::shard_count());
     for (group, partition, shard) in logs {
         if state.partition(*partition).is_some_and(|wish| wish.group == *group) {
@@ -118,23 +180,22 @@ impl Cluster {
         Ok(named)
     }
 
-    /// Opens the controller's log, here on shard 0, and reads what it says.
-    async fn open_controller(&self) -> Result<Vec<Arc<Delta>>, StartError> {
-        let topic = TopicIdPartition { topic: CONTROLLER_TOPIC, partition: CONTROLLER_PARTITION };
-        let kept = self.found.borrow_mut().remove(&CONTROLLER_GROUP);
+    /// Opens the controller's log, here on shard 0, and reads what it says. Only a node that `is_new` may be without one.
+    async fn open_controller(&self, is_new: bool) -> Result<Vec<Arc<Delta>>, StartError> {
         // Nothing of the cluster's own history is ever deleted by time or size.
         let config = LogConfig { retention_ms: None, retention_bytes: None, internal: true, ..LogConfig::default() };
-        let log = match kept {
-            Some(log) => log,
-            None => {
-                let id = LogId { group: CONTROLLER_GROUP, topic, owner_epoch: OwnerEpoch(1) };
-                self.storage().create_log(id, config.clone()).await?
-            }
+        self.found.borrow_mut().remove(&CONTROLLER_GROUP);
+        let id = LogId { group: CONTROLLER_GROUP, topic: CONTROLLER, owner_epoch: OwnerEpoch(1) };
+        let log = match self.storage().find_log(id, config.clone()).await {
+            Ok(Some(log)) => log,
+            Ok(None) if is_new => self.storage().create_log(id, config).await?,
+            // Its directory is there, but the journal that knows of it is not.
+            Ok(None) | Err(StorageError::NotHere(_)) => return Err(StartError::HistoryMissing),
+            Err(error) => return Err(error.into()),
         };
-        log.set_config(config);
         // Kafka's defaults whatever the broker's are: those are for users' topics, and this one has no keys, for example.
         let settings = Rc::new(TopicOverrides::default().config(&BrokerSettings::default()));
-        let partition = Partition::open(topic, log, self.node(), settings).await?;
+        let partition = Partition::open(CONTROLLER, log, self.node(), settings).await?;
         let (controller, history) = Controller::open(partition).await?;
         *self.controller.borrow_mut() = Some(controller);
         Ok(history)
@@ -145,6 +206,7 @@ impl Cluster {
         for delta in history {
             self.state.borrow_mut().apply(delta);
         }
+        self.take_early_reports();
         for (partition, shard) in placed {
             self.placement.borrow_mut().put(*partition, *shard);
         }
@@ -200,6 +262,7 @@ impl Cluster {
 
     async fn close_partitions(&self) {
         self.closing.set(true);
+        self.changed.notify_all();
         self.keeper.set(None);
         for partition in self.partitions() {
             partition.close();
@@ -234,7 +297,6 @@ async fn forget_producers(cluster: Rc<Cluster>) {
 }
 
 fn created(delta: &Delta) -> impl Iterator<Item = TopicIdPartition> + '_ {
-    use crate::change::Change;
     delta.changes.iter().filter_map(|change| match change {
         Change::PartitionCreated { topic, partition, .. } => Some(TopicIdPartition {
             topic: ailurus_model::TopicId(*topic),

@@ -12,6 +12,7 @@
 //! What always holds: a log is either in exactly one journal, or complete in its directory with a `checkpoint` file.
 //! Journals go all at once, by one rename, after every log of theirs is complete.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -29,6 +30,7 @@ const VERSION: u32 = 1;
 
 /// The lock on the data directory. Held by the first shard for as long as the process lives.
 pub struct DataDir {
+    dir: PathBuf,
     _lock: rt::fs::Lock,
 }
 
@@ -54,7 +56,7 @@ impl DataDir {
         })?;
         if !check_version(dir).await? {
             furnish(dir, shards).await?;
-            return Ok(DataDir { _lock: lock });
+            return Ok(DataDir { dir: dir.clone(), _lock: lock });
         }
         remove_dir(&dir.join("journal.retired")).await?;
         match read_layout(dir).await? {
@@ -66,8 +68,36 @@ impl DataDir {
             None => lay_out(dir, shards).await?,
         }
         sweep_topics(&dir.join("topics")).await?;
-        Ok(DataDir { _lock: lock })
+        Ok(DataDir { dir: dir.clone(), _lock: lock })
     }
+
+    /// Removes the directories of all logs but `kept`, which must name every log that lives in a journal. What is left then
+    /// was complete in its directory, without an owner, when its partition was deleted: no journal speaks of it any more.
+    ///
+    /// # Errors
+    /// What the disk says. It can be repeated.
+    pub async fn remove_logs_except(
+        &self,
+        kept: impl IntoIterator<Item = (TopicIdPartition, GroupId)>,
+    ) -> Result<(), StorageError> {
+        let kept: BTreeSet<PathBuf> = kept.into_iter().map(|(topic, group)| log_dir(&self.dir, topic, group)).collect();
+        for topic in list(&self.dir.join("topics")).await? {
+            for log in list(&topic).await? {
+                if is_log_dir(&log) && !kept.contains(&log) {
+                    tracing::info!(path = %log.display(), "removing the files of a partition that was deleted");
+                    remove_dir(&log).await?;
+                }
+                rt::yield_if_needed().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// True for the names that [`log_dir`] gives: what somebody else put there is none of ours.
+fn is_log_dir(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once('-'));
+    name.is_some_and(|(partition, group)| partition.parse::<u32>().is_ok() && group.parse::<u64>().is_ok())
 }
 
 /// False if the directory is new, or was not furnished to the end. Where something was stored, the version must be there:
@@ -294,14 +324,17 @@ pub(crate) async fn remove_dir(path: &Path) -> Result<(), StorageError> {
 
 /// Removes directories of topics that have no partition left here.
 async fn sweep_topics(topics: &Path) -> Result<(), StorageError> {
-    for topic in rt::fs::read_dir(topics).await.map_err(StorageError::io("a listing", topics))? {
-        let path = topics.join(&topic.name);
-        let listed = rt::fs::read_dir(&path).await.map_err(StorageError::io("a listing", &path))?;
-        if listed.is_empty() {
+    for path in list(topics).await? {
+        if list(&path).await?.is_empty() {
             rt::fs::remove_dir_all(&path).await.map_err(StorageError::io("a removal", &path))?;
         }
     }
     Ok(())
+}
+
+async fn list(path: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let listed = rt::fs::read_dir(path).await.map_err(StorageError::io("a listing", path))?;
+    Ok(listed.into_iter().map(|entry| path.join(entry.name)).collect())
 }
 
 async fn exists(path: &Path) -> Result<bool, StorageError> {

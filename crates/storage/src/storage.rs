@@ -141,15 +141,26 @@ impl Storage {
     /// # Errors
     /// [`StorageError::NotHere`] if its directory belongs to another shard; or what the disk says.
     pub async fn create_log(&self, id: LogId, config: LogConfig) -> Result<Rc<Log>, StorageError> {
+        if let Some(log) = self.find_log(id, config.clone()).await? {
+            return Ok(log);
+        }
+        let segments = SegmentCheckpoint::empty(Position::START);
+        let checkpoint = Checkpoint::genesis(id.topic, config.internal, Bytes::from(segments.encode()));
+        self.begin(id.group, id.owner_epoch, checkpoint, config).await
+    }
+
+    /// As [`Storage::create_log`], but creates nothing: `None` if there is no trace of the log.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn find_log(&self, id: LogId, config: LogConfig) -> Result<Option<Rc<Log>>, StorageError> {
         if let Some(log) = self.log(id.group) {
             log.set_config(config);
-            return Ok(log);
+            return Ok(Some(log));
         }
         let dir = datadir::log_dir(&self.core.config.dir, id.topic, id.group);
         if !rt::fs::exists(&dir).await.map_err(StorageError::io("a look", &dir))? {
-            let segments = SegmentCheckpoint::empty(Position::START);
-            let checkpoint = Checkpoint::genesis(id.topic, config.internal, Bytes::from(segments.encode()));
-            return self.begin(id.group, id.owner_epoch, checkpoint, config).await;
+            return Ok(None);
         }
         if let Some(file) = datadir::read_checkpoint_file(&dir).await? {
             if file.group != id.group || file.checkpoint.topic != id.topic {
@@ -159,7 +170,7 @@ impl Storage {
             let log = self.begin(id.group, owner_epoch, file.checkpoint, config).await?;
             self.core.journal.settled().await;
             datadir::remove_checkpoint_file(&dir).await?;
-            return Ok(log);
+            return Ok(Some(log));
         }
         Err(StorageError::NotHere(id.group))
     }

@@ -28,6 +28,8 @@ mod producer_id;
 mod reassign;
 pub mod server;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 pub use server::{Endpoint, KafkaServer, KafkaShard};

@@ -63,10 +63,7 @@ impl KafkaServer {
         listener: Listener,
         advertised: Endpoint,
     ) -> KafkaServer {
-        let advertised = Arc::new(advertised);
-        let make = move |_| KafkaShard::new(cluster.local(), groups, advertised.clone());
-        let shards = Sharded::start(make).await;
-        shards.map(Lane::Kafka, move |shard: &Rc<KafkaShard>| shard.start(shards)).await;
+        let shards = start_shards(cluster, groups, advertised).await;
         let (stop, local_addr) = (Abort::new(), listener.local_addr());
         let serve = move |conn| connection::serve(shards.local(), conn);
         let accepting = rt::spawn(rt::Group::Kafka, listener.serve(stop.clone(), serve));
@@ -100,6 +97,19 @@ impl KafkaServer {
         self.shards.map_async(Lane::Kafka, finish).await;
         self.shards.stop().await;
     }
+}
+
+/// The shards without a listener: what there is to ask.
+pub(crate) async fn start_shards(
+    cluster: Sharded<Cluster>,
+    groups: Groups,
+    advertised: Endpoint,
+) -> Sharded<KafkaShard> {
+    let advertised = Arc::new(advertised);
+    let make = move |_| KafkaShard::new(cluster.local(), groups, advertised.clone());
+    let shards = Sharded::start(make).await;
+    shards.map(Lane::Kafka, move |shard: &Rc<KafkaShard>| shard.start(shards)).await;
+    shards
 }
 
 /// One of the connections that are counted; counted off when dropped.

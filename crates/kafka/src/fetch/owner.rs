@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ailurus_cluster::Cluster;
 use ailurus_model::{Offset, Term, TopicIdPartition};
-use ailurus_partition::{Bell, EpochMismatch, Partition, ReadError};
-use ailurus_rt::{self as rt, Foreign, Permit};
+use ailurus_partition::{Bell, EpochMismatch, Partition, ReadError, Subscription};
+use ailurus_rt::{self as rt, Foreign, Instant, Permit};
 use ailurus_wire::ErrorCode;
 use bytes::Bytes;
 
@@ -68,23 +68,59 @@ impl PartitionRead {
     }
 }
 
+impl OwnerRead {
+    /// Nothing was found, and there is nothing to tell either.
+    fn in_vain(&self) -> bool {
+        let silent =
+            |read: &PartitionRead| read.batches.is_empty() && read.diverging.is_none() && !read.error.is_error();
+        !self.urgent && self.partitions.iter().all(silent)
+    }
+}
+
 /// Waits until `min_bytes` can be read, something must be told, the time is over, or `waiting` is ended; then reads.
 pub(crate) async fn fetch_here(shard: &KafkaShard, fetch: OwnerFetch, waiting: &Waiting) -> OwnerRead {
-    let cluster = &shard.cluster;
     let deadline = rt::now() + fetch.wait;
+    let mut hung = None;
+    loop {
+        let standing = until_enough(&shard.cluster, &fetch, waiting, deadline, &mut hung).await;
+        let read = read_all(shard, &fetch, standing).await;
+        let over = waiting.ended.get() || rt::now() >= deadline;
+        if over || fetch.min_bytes == 0 || !read.in_vain() {
+            return read;
+        }
+        // Compaction may have removed all that is left of the log, which a cheap look does not see. Whoever reads there
+        // waits like anybody at the end: answered at once he would ask again at once, for ever.
+        match hung {
+            Some(_) => _ = rt::timeout(deadline - rt::now(), waiting.bell.rung()).await,
+            None => hung = Some(hang(&shard.cluster, &fetch, &waiting.bell)),
+        }
+    }
+}
+
+/// Hangs the bell on every partition: nothing that happens from then on goes unheard.
+fn hang(cluster: &Cluster, fetch: &OwnerFetch, bell: &Rc<Bell>) -> Vec<Subscription> {
+    let open = fetch.partitions.iter().filter_map(|(target, _)| cluster.partition(*target));
+    open.map(|partition| partition.hang(bell)).collect()
+}
+
+async fn until_enough(
+    cluster: &Cluster,
+    fetch: &OwnerFetch,
+    waiting: &Waiting,
+    deadline: Instant,
+    hung: &mut Option<Vec<Subscription>>,
+) -> Standing {
     let enough = |standing: Standing| standing.urgent || standing.available >= fetch.min_bytes;
     let mut standing = look(cluster, &fetch.partitions);
     if !enough(standing) {
-        let open = fetch.partitions.iter().filter_map(|(target, _)| cluster.partition(*target));
-        // Hung before the next look, so nothing that happens from here on goes unheard.
-        let _hung: Vec<_> = open.map(|partition| partition.hang(&waiting.bell)).collect();
+        hung.get_or_insert_with(|| hang(cluster, fetch, &waiting.bell));
         standing = look(cluster, &fetch.partitions);
         while !enough(standing) && !waiting.ended.get() && rt::now() < deadline {
             let _rung_or_late = rt::timeout(deadline - rt::now(), waiting.bell.rung()).await;
             standing = look(cluster, &fetch.partitions);
         }
     }
-    read_all(shard, fetch, standing).await
+    standing
 }
 
 fn look(cluster: &Cluster, partitions: &[(TopicIdPartition, Wish)]) -> Standing {
@@ -101,7 +137,7 @@ fn look(cluster: &Cluster, partitions: &[(TopicIdPartition, Wish)]) -> Standing 
     standing
 }
 
-async fn read_all(shard: &KafkaShard, fetch: OwnerFetch, standing: Standing) -> OwnerRead {
+async fn read_all(shard: &KafkaShard, fetch: &OwnerFetch, standing: Standing) -> OwnerRead {
     let memory = shard.admission().for_answers();
     let wanted = (fetch.max_bytes as u64).min(memory.largest() / ANSWER_SHARE);
     let mut permit = memory.try_acquire(wanted);
@@ -121,7 +157,9 @@ async fn read_all(shard: &KafkaShard, fetch: OwnerFetch, standing: Standing) -> 
     }
     shard.stats.bytes_fetched.set(shard.stats.bytes_fetched.get() + total as u64);
     let held = permit.filter(|_| total > 0).map(Foreign::new);
-    OwnerRead { partitions, available: standing.available, urgent: standing.urgent, held }
+    // What the look took for readable and no read finds does not count.
+    let available = if total > 0 { standing.available } else { 0 };
+    OwnerRead { partitions, available, urgent: standing.urgent, held }
 }
 
 async fn read_one(

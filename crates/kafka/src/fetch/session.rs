@@ -2,7 +2,9 @@
 //!
 //! Pure state, one cache per shard. A session that is not here (another shard's, evicted, from before a restart) is
 //! answered with an error on which clients begin a new one. When the cache is full and nothing in it is old, a fetch is
-//! answered without a session, which clients accept.
+//! answered without a session, which clients accept. Full is a matter of sessions and of partitions: a request may name
+//! hundreds of thousands, and they would outlive it. What does not exist is kept as well: clients do not name it again, and
+//! want it when it exists.
 
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use ailurus_wire::{ErrorCode, Str, TopicId};
 
 /// A session that was used within this time is not given up for a new one (Kafka's `min.incremental.fetch.session.eviction.ms`).
 const EVICTABLE_AFTER: Duration = Duration::from_secs(120);
+
+/// So many partitions are kept on a shard, in all its sessions: about 200 bytes each, and up to 249 more for a topic's name.
+const PARTITIONS_MAX: usize = 100_000;
 
 /// A topic as the client names it: by name up to version 12, by id from 13.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -55,6 +60,9 @@ struct Session {
 /// The sessions of one shard.
 pub(crate) struct Sessions {
     slots: usize,
+    partitions_max: usize,
+    /// Partitions of all sessions together.
+    partitions: usize,
     by_id: HashMap<i32, Session>,
 }
 
@@ -78,7 +86,11 @@ pub(crate) struct Fetchable {
 impl Sessions {
     /// Room for `slots` sessions.
     pub(crate) fn new(slots: usize) -> Self {
-        Sessions { slots, by_id: HashMap::default() }
+        Sessions::bounded(slots, PARTITIONS_MAX)
+    }
+
+    fn bounded(slots: usize, partitions_max: usize) -> Self {
+        Sessions { slots, partitions_max, partitions: 0, by_id: HashMap::default() }
     }
 
     /// How many there are.
@@ -100,7 +112,7 @@ impl Sessions {
             return self.go_on(asked, wishes, forgotten, now);
         }
         // Epoch 0 begins a session, -1 has none; either way the named one has ended.
-        self.by_id.remove(&asked.id);
+        self.end(asked.id);
         let session = match asked.epoch {
             0 if !wishes.is_empty() => self.open(&wishes, now, new_id),
             _ => 0,
@@ -126,30 +138,45 @@ impl Sessions {
         }
         session.epoch = next_epoch(session.epoch);
         session.last_used = now;
+        let before = session.order.len();
         session.forget(forgotten);
-        for (key, wish) in wishes {
-            session.wish(key, wish);
+        session.wish(wishes);
+        self.partitions = self.partitions - before + session.order.len();
+        if self.partitions > self.partitions_max {
+            // The client then names all it wants at once, and is served without a session if that is too much.
+            self.end(asked.id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
         }
         let partitions = session.order.iter().map(|key| (key.clone(), session.partitions[key].wish)).collect();
         if session.order.is_empty() {
-            self.by_id.remove(&asked.id);
+            self.end(asked.id);
             return Ok(Fetchable { session: 0, incremental: true, partitions });
         }
         Ok(Fetchable { session: asked.id, incremental: true, partitions })
     }
 
+    fn end(&mut self, id: i32) -> bool {
+        let ended = self.by_id.remove(&id);
+        self.partitions -= ended.as_ref().map_or(0, |session| session.order.len());
+        ended.is_some()
+    }
+
     fn open(&mut self, wishes: &[(Key, Wish)], now: Instant, mut new_id: impl FnMut() -> i32) -> i32 {
-        if self.by_id.len() >= self.slots && !self.evict(now) {
+        if wishes.len() > self.partitions_max {
             return 0;
+        }
+        while self.by_id.len() >= self.slots || self.partitions + wishes.len() > self.partitions_max {
+            if !self.evict(now) {
+                return 0;
+            }
         }
         let mut id = new_id();
         while id <= 0 || self.by_id.contains_key(&id) {
             id = new_id();
         }
         let mut session = Session { epoch: 1, partitions: HashMap::default(), order: Vec::new(), last_used: now };
-        for (key, wish) in wishes {
-            session.wish(detached(key), *wish);
-        }
+        session.wish(wishes.iter().cloned());
+        self.partitions += session.order.len();
         self.by_id.insert(id, session);
         id
     }
@@ -157,7 +184,7 @@ impl Sessions {
     fn evict(&mut self, now: Instant) -> bool {
         let oldest = self.by_id.iter().min_by_key(|(id, session)| (session.last_used, **id));
         match oldest.map(|(id, session)| (*id, session.last_used)) {
-            Some((id, last_used)) if now - last_used >= EVICTABLE_AFTER => self.by_id.remove(&id).is_some(),
+            Some((id, last_used)) if now - last_used >= EVICTABLE_AFTER => self.end(id),
             _ => false,
         }
     }
@@ -184,13 +211,19 @@ impl Sessions {
 }
 
 impl Session {
-    fn wish(&mut self, key: Key, wish: Wish) {
-        match self.partitions.get_mut(&key) {
-            Some(entry) => entry.wish = wish,
-            None => {
-                let key = detached(&key);
-                self.order.push(key.clone());
-                self.partitions.insert(key, Entry { wish, told: None });
+    fn wish(&mut self, wishes: impl IntoIterator<Item = (Key, Wish)>) {
+        // The partitions of a topic come one after the other: they share one copy of its name.
+        let mut last: Option<TopicKey> = None;
+        for (key, wish) in wishes {
+            match self.partitions.get_mut(&key) {
+                Some(entry) => entry.wish = wish,
+                None => {
+                    let (topic, partition) = key;
+                    let topic = last.take().filter(|last| *last == topic).unwrap_or_else(|| topic.detached());
+                    last = Some(topic.clone());
+                    self.order.push((topic.clone(), partition));
+                    self.partitions.insert((topic, partition), Entry { wish, told: None });
+                }
             }
         }
     }
@@ -207,13 +240,14 @@ impl Session {
     }
 }
 
-/// The same key without a hold on the frame that it came in.
-fn detached((topic, partition): &Key) -> Key {
-    let topic = match topic {
-        TopicKey::Name(name) => TopicKey::Name(name.detached()),
-        TopicKey::Id(id) => TopicKey::Id(*id),
-    };
-    (topic, *partition)
+impl TopicKey {
+    /// The same without a hold on the frame that it came in.
+    fn detached(&self) -> TopicKey {
+        match self {
+            TopicKey::Name(name) => TopicKey::Name(name.detached()),
+            TopicKey::Id(id) => TopicKey::Id(*id),
+        }
+    }
 }
 
 fn next_epoch(epoch: i32) -> i32 {
@@ -297,6 +331,43 @@ mod tests {
         let later = NOW + EVICTABLE_AFTER;
         assert_eq!(begin(&mut sessions, (0, 0), &[2], &[], later), Ok((2, vec![2])));
         assert_eq!(begin(&mut sessions, (1, 1), &[], &[], later), Err(ErrorCode::FetchSessionIdNotFound));
+    }
+
+    #[test]
+    fn the_partitions_of_all_sessions_are_bounded() {
+        let mut sessions = Sessions::bounded(9, 5);
+        assert_eq!(begin(&mut sessions, (0, 0), &[1, 2, 3, 4, 5, 6], &[], NOW), Ok((0, vec![1, 2, 3, 4, 5, 6])));
+        assert_eq!(begin(&mut sessions, (0, 0), &[1, 2, 3], &[], NOW), Ok((1, vec![1, 2, 3])));
+        assert_eq!(begin(&mut sessions, (0, 0), &[1, 2, 3], &[], NOW), Ok((0, vec![1, 2, 3])), "no room");
+        assert_eq!(begin(&mut sessions, (0, 0), &[1, 2], &[], NOW), Ok((2, vec![1, 2])), "this has");
+        assert_eq!(begin(&mut sessions, (1, 1), &[4], &[1], NOW), Ok((1, vec![2, 3, 4])), "one for another");
+        assert_eq!(begin(&mut sessions, (1, 2), &[5], &[], NOW), Err(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!((sessions.len(), sessions.partitions), (1, 2), "what has grown too large has ended");
+        let later = NOW + EVICTABLE_AFTER;
+        assert_eq!(
+            begin(&mut sessions, (0, 0), &[1, 2, 3, 4], &[], later),
+            Ok((2, vec![1, 2, 3, 4])),
+            "for what is old"
+        );
+        assert_eq!((sessions.len(), sessions.partitions), (1, 4));
+        begin(&mut sessions, (2, -1), &[], &[], later).expect("it is ended");
+        assert_eq!((sessions.len(), sessions.partitions), (0, 0));
+    }
+
+    #[test]
+    fn the_partitions_of_a_topic_share_its_name() {
+        let mut sessions = Sessions::new(4);
+        let frame = bytes::Bytes::from(b"a frame with a long name in it".to_vec());
+        let topic = TopicKey::Name(Str::from_utf8(frame.slice(15..24)).expect("it is text"));
+        let wishes = (0..3).map(|partition| ((topic.clone(), partition), wish(0))).collect();
+        sessions.begin(Asked { id: 0, epoch: 0 }, wishes, &[], NOW, || 1).expect("a new session");
+        let address = |(key, _): &Key| match key {
+            TopicKey::Name(name) => name.as_str().as_ptr(),
+            TopicKey::Id(_) => panic!("it has a name"),
+        };
+        let order = &sessions.by_id[&1].order;
+        assert!(order.iter().all(|key| address(key) == address(&order[0])), "one copy");
+        assert!(!frame.as_ptr_range().contains(&address(&order[0])), "which does not hold the frame");
     }
 
     #[test]

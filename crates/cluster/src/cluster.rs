@@ -16,12 +16,12 @@ use ailurus_rt::{self as rt, Lane, Sharded};
 use ailurus_settings::{BrokerConfig, BrokerSettings, TopicConfig};
 use ailurus_storage::{DataDir, Log, Storage, StorageConfig};
 
-use crate::change::Delta;
+use crate::change::{Change, Delta};
 use crate::command::{Command, ConfigChange, ConfigRefusal, MorePartitions, Reply, alter_configs};
 use crate::controller::{Controller, Unavailable};
 use crate::identity::Identity;
 use crate::placement::Placement;
-use crate::plan::{self, NewTopic, TopicRefusal};
+use crate::plan::{self, Defaults, NewTopic, TopicRefusal};
 use crate::reconciler::{LeaderReport, Local};
 use crate::state::{ClusterState, Topic};
 
@@ -59,6 +59,7 @@ pub struct Cluster {
     /// The broker's settings with what was altered at run time, in layers and as values.
     pub(crate) layers: RefCell<Rc<BrokerSettings>>,
     pub(crate) settings: RefCell<Rc<BrokerConfig>>,
+    pub(crate) topic_configs: RefCell<TopicConfigs>,
     pub(crate) controller: RefCell<Option<Rc<Controller>>>,
     pub(crate) gate: rt::Gate,
     pub(crate) closing: Cell<bool>,
@@ -83,6 +84,7 @@ impl Cluster {
             changed: Notify::new(),
             layers: RefCell::new(Rc::new((*options.settings).clone())),
             settings: RefCell::new(Rc::new(options.settings.config())),
+            topic_configs: RefCell::default(),
             controller: RefCell::new(None),
             gate: rt::Gate::new(),
             closing: Cell::new(false),
@@ -128,7 +130,7 @@ impl Cluster {
 
     /// A topic's settings as they apply now.
     pub fn topic_config(&self, topic: &Topic) -> Rc<TopicConfig> {
-        Rc::new(topic.overrides().config(&self.layers()))
+        self.topic_configs.borrow_mut().get(topic, &self.layers.borrow())
     }
 
     /// The shard that owns `partition`, if it is on this node.
@@ -205,12 +207,12 @@ impl Cluster {
         }
     }
 
-    /// What would be answered to a wish for `topic`, without carrying it out.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn check_create(&self, topic: &NewTopic) -> Result<TopicId, TopicRefusal> {
-        plan::create_topic(&self.state(), topic, TopicId::NONE, &self.layers()).map(|_| TopicId::NONE)
+    /// What would be answered to wishes for `topics`, each on its own, without carrying them out.
+    pub fn check_create(&self, topics: &[NewTopic]) -> Vec<Result<TopicId, TopicRefusal>> {
+        let (state, layers) = (self.state(), self.layers());
+        let defaults = Defaults::new(&layers);
+        let check = |topic| plan::create_topic(&state, topic, TopicId::NONE, &defaults).map(|_| TopicId::NONE);
+        topics.iter().map(check).collect()
     }
 
     /// What would be answered to a wish for other settings, without carrying it out.
@@ -253,6 +255,7 @@ impl Cluster {
     pub(crate) fn apply_quietly(&self, delta: &Delta, placed: &[(TopicIdPartition, ShardId)]) -> Vec<TopicIdPartition> {
         let gone = deleted_partitions(&self.state.borrow(), delta);
         self.state.borrow_mut().apply(delta);
+        self.topic_configs.borrow_mut().apply(delta);
         let mut placement = self.placement.borrow_mut();
         for (partition, shard) in placed {
             placement.put(*partition, *shard);
@@ -266,8 +269,41 @@ impl Cluster {
     }
 }
 
+/// Topics' settings as they apply, each worked out when it is first asked for.
+///
+/// What always holds: one that is kept is what would be worked out now. Whoever changes what it comes from drops it.
+#[derive(Default)]
+pub(crate) struct TopicConfigs {
+    /// Of all topics that have none of their own.
+    plain: Option<Rc<TopicConfig>>,
+    own: HashMap<TopicId, Rc<TopicConfig>>,
+}
+
+impl TopicConfigs {
+    fn get(&mut self, topic: &Topic, layers: &BrokerSettings) -> Rc<TopicConfig> {
+        let work_out = || Rc::new(topic.overrides().config(layers));
+        match topic.configs.is_empty() {
+            true => self.plain.get_or_insert_with(work_out).clone(),
+            false => self.own.entry(topic.id).or_insert_with(work_out).clone(),
+        }
+    }
+
+    /// The broker's settings have changed.
+    pub(crate) fn clear(&mut self) {
+        *self = TopicConfigs::default();
+    }
+
+    /// What `delta` does to topics.
+    fn apply(&mut self, delta: &Delta) {
+        for change in &delta.changes {
+            if let Change::TopicConfigSet { topic: id, .. } | Change::TopicDeleted { id } = change {
+                self.own.remove(&TopicId(*id));
+            }
+        }
+    }
+}
+
 fn deleted_partitions(state: &ClusterState, delta: &Delta) -> Vec<TopicIdPartition> {
-    use crate::change::Change;
     let topic = |change: &Change| match change {
         Change::TopicDeleted { id } => state.topic_by_id(TopicId(*id)),
         _ => None,

@@ -4,7 +4,7 @@ use ailurus_model::{NodeId, TopicId};
 use ailurus_settings::{AlterError, Alteration, BrokerSettings, Brokers, Texts};
 
 use crate::change::Change;
-use crate::plan::{self, NewTopic, TopicRefusal};
+use crate::plan::{self, Defaults, NewTopic, TopicRefusal};
 use crate::state::{ClusterState, Topic};
 
 /// A request to the controller. Plain data: it may come from another shard or, later, another broker.
@@ -116,12 +116,15 @@ pub fn decide(
             }
             Reply::Done
         }
-        Command::CreateTopics(topics) => each_topic(topics, |topic| {
-            let id = new_id();
-            let created = plan::create_topic(head, &topic, id, settings)?;
-            take(head, created);
-            Ok(id)
-        }),
+        Command::CreateTopics(topics) => {
+            let defaults = Defaults::new(settings);
+            each_topic(topics, |topic| {
+                let id = new_id();
+                let created = plan::create_topic(head, &topic, id, &defaults)?;
+                take(head, created);
+                Ok(id)
+            })
+        }
         Command::DeleteTopics(topics) => each_topic(topics, |topic| {
             let topic = find(head, &topic)?;
             let (id, deleted) = (topic.id, plan::delete_topic(topic));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ailurus_model::{NodeId, TopicId};
-use ailurus_settings::{BrokerSettings, Invalid, TopicOverrides};
+use ailurus_settings::{BrokerConfig, BrokerSettings, Invalid, TopicOverrides};
 
 use crate::change::Change;
 use crate::state::{ClusterState, Topic};
@@ -27,6 +27,32 @@ pub struct NewTopic {
     pub assignments: Vec<(i32, Vec<i32>)>,
     /// Settings.
     pub configs: BTreeMap<String, String>,
+}
+
+/// What the broker's settings put in where a topic leaves something open. Resolved once for all topics of a command.
+pub struct Defaults<'a> {
+    settings: &'a BrokerSettings,
+    broker: BrokerConfig,
+    /// Whether a topic without settings of its own has settings that go together.
+    plain: Result<(), Invalid>,
+}
+
+impl<'a> Defaults<'a> {
+    /// As `settings` say.
+    pub fn new(settings: &'a BrokerSettings) -> Self {
+        let plain = TopicOverrides::default().check_with(settings);
+        Defaults { settings, broker: settings.config(), plain }
+    }
+
+    /// A topic's settings, checked, alone and with what stands behind them.
+    fn checked(&self, configs: &BTreeMap<String, String>) -> Result<TopicOverrides, Invalid> {
+        if configs.is_empty() {
+            return self.plain.clone().map(|()| TopicOverrides::default());
+        }
+        let overrides = TopicOverrides::parse(configs)?;
+        overrides.check_with(self.settings)?;
+        Ok(overrides)
+    }
 }
 
 /// Why a topic was not created, extended or deleted. The text is for people.
@@ -75,7 +101,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// The changes that create `topic` under `id`, with what `settings` put in where the request leaves something open.
+/// The changes that create `topic` under `id`.
 ///
 /// # Errors
 /// [`TopicRefusal`].
@@ -83,7 +109,7 @@ pub fn create_topic(
     state: &ClusterState,
     topic: &NewTopic,
     id: TopicId,
-    settings: &BrokerSettings,
+    defaults: &Defaults<'_>,
 ) -> Result<Vec<Change>, TopicRefusal> {
     check_name(&topic.name).map_err(TopicRefusal::InvalidName)?;
     if state.topic(&topic.name).is_some() {
@@ -94,16 +120,14 @@ pub fn create_topic(
         return Err(TopicRefusal::InvalidName(text));
     }
     let replicas = if topic.assignments.is_empty() {
-        let defaults = settings.config();
-        let partitions = topic.partitions.unwrap_or(defaults.num_partitions);
-        let factor = topic.replication_factor.map_or(defaults.default_replication_factor, i32::from);
+        let partitions = topic.partitions.unwrap_or(defaults.broker.num_partitions);
+        let factor = topic.replication_factor.map_or(defaults.broker.default_replication_factor, i32::from);
         choose_replicas(state, partitions, factor)?
     } else {
         assigned_replicas(state, topic)?
     };
     let invalid = |invalid: Invalid| TopicRefusal::InvalidConfig(invalid.to_string());
-    let overrides = TopicOverrides::parse(&topic.configs).map_err(invalid)?;
-    overrides.check_with(settings).map_err(invalid)?;
+    let overrides = defaults.checked(&topic.configs).map_err(invalid)?;
     let configs = overrides.texts().clone().into_iter().collect();
     let mut changes = vec![Change::TopicCreated { id: id.0, name: topic.name.clone(), configs }];
     changes.extend(partitions_created(state, id, 0, replicas));
@@ -273,7 +297,7 @@ mod tests {
     fn create(state: &ClusterState, topic: NewTopic) -> Result<Vec<Change>, TopicRefusal> {
         let mut settings = BrokerSettings::default();
         settings.set(Layer::Flags, "num.partitions", "3").expect("a legal value");
-        create_topic(state, &topic, TopicId(7), &settings)
+        create_topic(state, &topic, TopicId(7), &Defaults::new(&settings))
     }
 
     fn named(name: &str) -> NewTopic {

@@ -1,7 +1,7 @@
 //! The state of the cluster: what the controller's log says, as plain values. Every shard has its own copy, made by
 //! applying the same deltas in the same order.
 //!
-//! What always holds: a name belongs to one topic; a topic's partitions are numbered from 0 without gaps; group ids,
+//! What always holds: a name belongs to one topic, and so does what Kafka's metrics make of it; a topic's partitions are numbered from 0 without gaps; group ids,
 //! topic ids and producer ids are never given twice.
 
 use std::collections::BTreeMap;
@@ -47,6 +47,8 @@ pub struct ClusterState {
     nodes: Vec<NodeId>,
     topics: BTreeMap<Rc<str>, Topic>,
     names: HashMap<TopicId, Rc<str>>,
+    /// The topics whose names have a `.` or `_`, by their [`folded`] names.
+    folded: HashMap<String, Rc<str>>,
     broker_configs: BTreeMap<(Option<NodeId>, String), String>,
     next_group: u64,
     next_producer_id: i64,
@@ -78,6 +80,11 @@ impl Topic {
     pub fn partition(&self, partition: PartitionId) -> TopicIdPartition {
         TopicIdPartition { topic: self.id, partition }
     }
+}
+
+/// What the names that Kafka's metrics cannot tell apart have in common; nothing for a name that is never mistaken.
+fn folded(name: &str) -> Option<String> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_"))
 }
 
 /// True for the names of topics that the broker keeps for itself.
@@ -134,11 +141,8 @@ impl ClusterState {
 
     /// A topic whose name differs only in `.` and `_`: Kafka's metrics cannot tell the two apart.
     pub fn colliding(&self, name: &str) -> Option<&Topic> {
-        let folded = |name: &str| name.replace('.', "_");
-        if !name.contains(['.', '_']) {
-            return None;
-        }
-        self.topics.values().find(|topic| *topic.name != *name && folded(&topic.name) == folded(name))
+        let other = self.folded.get(&folded(name)?)?;
+        self.topics.get(other).filter(|topic| *topic.name != *name)
     }
 
     /// Applies all changes of `delta`.
@@ -177,6 +181,9 @@ impl ClusterState {
             Change::TopicDeleted { id } => {
                 let name = self.names.remove(&TopicId(*id)).expect("only a topic that exists is deleted");
                 self.topics.remove(&name);
+                if let Some(folded) = folded(&name) {
+                    self.folded.remove(&folded);
+                }
             }
             Change::TopicConfigSet { topic, name, value } => {
                 set(&mut self.topic_mut(TopicId(*topic)).configs, name.clone(), value.clone());
@@ -190,6 +197,9 @@ impl ClusterState {
 
     fn create_topic(&mut self, id: TopicId, name: &str, configs: &[(String, String)]) {
         let name: Rc<str> = name.into();
+        if let Some(folded) = folded(&name) {
+            self.folded.insert(folded, name.clone());
+        }
         let configs = configs.iter().cloned().collect();
         let topic = Topic { id, name: name.clone(), partitions: Vec::new(), configs };
         assert!(self.topics.insert(name.clone(), topic).is_none(), "a name belongs to one topic");
@@ -245,6 +255,9 @@ mod tests {
         assert!(state.colliding("a_b.c").is_some());
         assert!(state.colliding("a.b_c").is_none(), "the same name is another matter");
         assert!(state.colliding("abc").is_none());
+        let mut state = state;
+        state.apply(&Delta { changes: vec![Change::TopicDeleted { id: 7 }] });
+        assert!(state.colliding("a_b.c").is_none());
     }
 
     #[test]

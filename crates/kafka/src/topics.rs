@@ -76,7 +76,7 @@ pub(crate) async fn create_topics(request: &mut Request, body: CreateTopicsReque
     let results = if let Err(refusal) = bound_partitions(total_partitions(&cluster, &wanted)) {
         vec![Err(refusal); wanted.len()]
     } else if body.validate_only {
-        wanted.iter().map(|topic| cluster.check_create(topic)).collect()
+        cluster.check_create(&wanted)
     } else {
         submit(&cluster, Command::CreateTopics(wanted.clone()), wanted.len()).await
     };

@@ -252,10 +252,8 @@ impl Cluster {
     }
 
     async fn publish(&self, delta: Arc<Delta>) {
-        let placed: Arc<Vec<_>> = {
-            let mut placement = self.placement.borrow().clone();
-            Arc::new(created(&delta).map(|partition| (partition, placement.place(partition))).collect())
-        };
+        let place = |partition| (partition, self.placement.borrow_mut().place(partition));
+        let placed: Arc<Vec<_>> = Arc::new(created(&delta).map(place).collect());
         let take_in = move |local: &Rc<Cluster>| local.apply(&delta, &placed);
         self.sharded().map(Lane::Cluster, take_in).await;
     }
@@ -280,6 +278,7 @@ impl Cluster {
         }
         *self.settings.borrow_mut() = Rc::new(layers.config());
         *self.layers.borrow_mut() = Rc::new(layers);
+        self.topic_configs.borrow_mut().clear();
     }
 }
 

@@ -2,10 +2,11 @@
 //! removes those that it has and shall not. Each call compares anew and takes the next single step per partition, so
 //! it may be called at any time, for any partition, any number of times.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ailurus_model::{GroupId, OwnerEpoch, Revision, Term, TopicIdPartition};
+use ailurus_model::{GroupId, OwnerEpoch, Revision, Term, TopicId, TopicIdPartition};
 use ailurus_partition::Partition;
 use ailurus_rt::{self as rt, Lane};
 use ailurus_settings::TopicConfig;
@@ -63,28 +64,36 @@ impl Cluster {
 
     /// Hands changed settings to the partitions of this shard that they concern.
     pub(crate) fn reconfigure(&self, delta: &Delta) {
-        let broker = delta.changes.iter().any(|change| matches!(change, Change::BrokerConfigSet { .. }));
+        let mut topics = BTreeSet::new();
+        let mut broker = false;
+        for change in &delta.changes {
+            match change {
+                Change::BrokerConfigSet { .. } => broker = true,
+                Change::TopicConfigSet { topic, .. } => {
+                    topics.insert(TopicId(*topic));
+                }
+                _ => {}
+            }
+        }
         if broker {
             self.refresh_settings();
         }
-        let concerns = |topic: &Topic| {
-            let names =
-                |change: &Change| matches!(change, Change::TopicConfigSet { topic: id, .. } if *id == topic.id.0);
-            broker || delta.changes.iter().any(names)
-        };
+        if !broker && topics.is_empty() {
+            return;
+        }
         let state = self.state.borrow();
         for partition in self.partitions() {
-            if let Some(topic) = state.topic_by_id(partition.id().topic).filter(|topic| concerns(topic)) {
+            let id = partition.id().topic;
+            if let Some(topic) = state.topic_by_id(id).filter(|_| broker || topics.contains(&id)) {
                 let config = self.topic_config(topic);
-                partition.replica().log().set_config(self.log_config(topic));
+                partition.replica().log().set_config(self.log_config(topic, &config));
                 partition.set_config(config);
             }
         }
     }
 
     /// What storage is told about a topic's logs.
-    fn log_config(&self, topic: &Topic) -> LogConfig {
-        let config = self.topic_config(topic);
+    fn log_config(&self, topic: &Topic, config: &TopicConfig) -> LogConfig {
         LogConfig {
             segment_bytes: config.segment_bytes as u64,
             segment_ms: config.segment_ms,
@@ -201,7 +210,8 @@ fn wish(cluster: &Cluster, partition: TopicIdPartition) -> Option<Wish> {
     }
     let state = cluster.state.borrow();
     let (group, topic) = (state.partition(partition)?.group, state.topic_by_id(partition.topic)?);
-    let (config, log_config) = (cluster.topic_config(topic), cluster.log_config(topic));
+    let config = cluster.topic_config(topic);
+    let log_config = cluster.log_config(topic, &config);
     Some(Wish { group, topic: topic.name.clone(), config, log_config })
 }
 

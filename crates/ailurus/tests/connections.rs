@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use ailurus_wire::api_versions::ApiVersionsRequest;
-use ailurus_wire::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use ailurus_wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use ailurus_wire::{ErrorCode, encode_request};
 use support::client::{Client, FETCH, PRODUCE, batch, fetch, fetched, from, produce, produce_error};
 use support::{Broker, fresh, until};
@@ -77,9 +77,31 @@ fn what_was_asked_by_who_is_gone_is_forgotten() {
     }
     half.end_sending();
     for _ in 0..3 {
-        assert_eq!(half.receive::<ailurus_wire::fetch::FetchResponse>(FETCH).error_code, ErrorCode::None);
+        assert_eq!(half.receive::<FetchResponse>(FETCH).error_code, ErrorCode::None);
     }
     half.must_be_closed("a connection whose client has closed its direction and has all answers");
+}
+
+#[test]
+fn a_fetch_that_waits_for_much_reads_nothing_before() {
+    let broker = Broker::start(&fresh("connections-much"), &[]);
+    let mut client = Client::connect(broker.address());
+    // One partition on each of two shards.
+    client.create("t", 2);
+    let mut waiting = Client::connect(broker.address());
+    waiting.send(FETCH, &FetchRequest { min_bytes: 200_000, ..long_poll("t") });
+    let mut sent = 0;
+    for partition in [0, 0, 0, 1] {
+        let records = batch(&[&[1; 60_000]]);
+        sent += records.len();
+        assert_eq!(produce_error(&client.call(PRODUCE, &produce("t", partition, -1, records))), ErrorCode::None);
+    }
+    let answer: FetchResponse = waiting.receive(FETCH);
+    let records = answer.responses[0].partitions.iter().filter_map(|partition| partition.records.as_ref());
+    assert_eq!(records.map(|records| records.len()).sum::<usize>(), sent);
+    let metrics = broker.get("/metrics");
+    let fetched = metrics.lines().find_map(|line| line.strip_prefix("kafka_server_brokertopicmetrics_bytesout_total "));
+    assert_eq!(fetched.unwrap().parse::<f64>().unwrap() as usize, sent, "bytes read, and bytes answered");
 }
 
 /// How long the broker of the next test lets a client pause.

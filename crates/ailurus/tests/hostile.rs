@@ -22,7 +22,7 @@ use ailurus_wire::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListO
 use ailurus_wire::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use ailurus_wire::offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use ailurus_wire::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
-use ailurus_wire::{ApiKey, ErrorCode, Response, decode_response};
+use ailurus_wire::{ApiKey, ErrorCode, Response, decode_response, encode_request};
 use bytes::Bytes;
 use support::client::{
     Client, FETCH, Neighbours, PRODUCE, batch, fetch, fetched, forged, from, produce, produce_error, topic,
@@ -543,6 +543,66 @@ fn who_asks_for_much_and_never_reads_keeps_nobody_out() {
         assert_eq!(records[..8], i64::to_be_bytes(number % 12), "answer {number}");
     }
     neighbours.end();
+}
+
+#[test]
+fn who_waits_keeps_no_frame() {
+    let broker = Broker::start(&fresh("hostile-waiting"), &[]);
+    let mut client = Client::connect(broker.address());
+    client.create("t", 1);
+    let neighbours = Neighbours::start(broker.address(), 2);
+    let before = broker.resident();
+    let waits = FetchRequest { max_wait_ms: i32::MAX, min_bytes: 1, ..fetch("t", from(0)) };
+    // A field that nobody knows, of a megabyte, in place of no fields at the end.
+    let mut padded = encode_request(1, None, FETCH, &waits).unwrap().concat()[4..].to_vec();
+    assert_eq!(padded.pop(), Some(0));
+    padded.extend([1, 100, 0x80, 0x80, 0x40]);
+    padded.resize(padded.len() + (1 << 20), 0);
+    let mut waiting: Vec<Client> = (0..4).map(|_| Client::connect(broker.address())).collect();
+    for client in &mut waiting {
+        for _ in 0..60 {
+            client.frame(&padded);
+        }
+    }
+    neighbours.go_on();
+    let grown = broker.resident().saturating_sub(before);
+    assert!(grown < 48 << 20, "{grown} bytes more");
+    // They wait for what they asked for.
+    assert_eq!(client.produce("t", batch(&[b"x"])), ErrorCode::None);
+    for client in &mut waiting {
+        let (_, response): (_, FetchResponse) = decode_response(&mut client.answer().unwrap(), FETCH).unwrap();
+        assert!(fetched(&response).records.as_ref().is_some_and(|records| !records.is_empty()));
+    }
+    neighbours.end();
+}
+
+#[test]
+fn who_finds_no_memory_to_wait_with_is_answered_soon() {
+    // 512 KiB on each of two shards for those who wait, of which each of these takes half.
+    let broker = Broker::with_memory("16MiB", &fresh("hostile-crowded"), &[]);
+    let mut client = Client::connect(broker.address());
+    client.create("wide", 500);
+    let mut waits = FetchRequest { max_wait_ms: i32::MAX, min_bytes: 1, ..fetch("wide", from(0)) };
+    waits.topics[0].partitions = (0..500).map(|partition| FetchPartition { partition, ..from(0) }).collect();
+    let mut crowd: Vec<Client> = (0..10).map(|_| Client::connect(broker.address())).collect();
+    crowd.iter_mut().for_each(|client| client.send(FETCH, &waits));
+    crowd.iter_mut().for_each(|client| client.stream.set_nonblocking(true).unwrap());
+    let mut answered = [false; 10];
+    until("all but four are answered", || {
+        for (client, answered) in crowd.iter_mut().zip(&mut answered) {
+            *answered |= client.stream.peek(&mut [0]).is_ok();
+        }
+        answered.iter().filter(|answered| **answered).count() == 6
+    });
+    // The four wait for what they asked for.
+    assert_eq!(client.produce("wide", batch(&[b"x"])), ErrorCode::None);
+    for (client, answered) in crowd.iter_mut().zip(answered) {
+        client.stream.set_nonblocking(false).unwrap();
+        let response: FetchResponse = client.receive(FETCH);
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+        let got = partitions.filter_map(|partition| partition.records.as_ref()).any(|records| !records.is_empty());
+        assert_eq!(got, !answered);
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Who may take how much of a shard's memory for requests.
 //!
 //! What always holds: no frame is read and no answer filled beyond what was granted here; and neither large frames nor
-//! answers that nobody takes can use up what small frames need, because each kind has a part of its own.
+//! answers that nobody takes nor fetches that wait can use up what small frames need, because each kind has a part of its
+//! own.
 
 use std::rc::Rc;
 
@@ -19,6 +20,7 @@ pub(crate) struct Admission {
     middle: Rc<Memory>,
     large: Rc<Memory>,
     answers: Rc<Memory>,
+    waits: Rc<Memory>,
 }
 
 impl Admission {
@@ -26,9 +28,10 @@ impl Admission {
     pub(crate) fn of(bytes: u64) -> Self {
         Admission {
             small: Memory::new(bytes / 8),
-            middle: Memory::new(bytes / 4),
+            middle: Memory::new(bytes / 16 * 3),
             large: Memory::new(bytes / 2),
             answers: Memory::new(bytes / 8),
+            waits: Memory::new(bytes / 16),
         }
     }
 
@@ -47,6 +50,12 @@ impl Admission {
     /// Where answers get theirs.
     pub(crate) fn for_answers(&self) -> &Rc<Memory> {
         &self.answers
+    }
+
+    /// Where requests that wait get theirs for what they keep meanwhile. Never waited for: what it is held for may take
+    /// weeks.
+    pub(crate) fn for_waits(&self) -> &Rc<Memory> {
+        &self.waits
     }
 }
 

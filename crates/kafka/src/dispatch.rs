@@ -32,6 +32,7 @@ pub(crate) struct Request {
     pub(crate) shard: Rc<KafkaShard>,
     pub(crate) header: RequestHeader,
     pub(crate) body: Bytes,
+    /// Memory that is granted for the frame, or for what is kept of it.
     pub(crate) permit: Option<Permit>,
     pub(crate) turn: Option<Turn>,
     /// Ends when all answers before this one are sent.
@@ -74,8 +75,19 @@ impl Request {
 
     /// Nothing of the frame is needed any more: what the waiting waits for may need its memory.
     pub(crate) fn let_go_of_frame(&mut self) {
+        self.keep_of_frame(0, None);
+    }
+
+    /// Lets go of the frame while `bytes` of what was in it are still needed, for which `kept` was granted; if nothing
+    /// was, as much of what was granted for the frame is kept.
+    pub(crate) fn keep_of_frame(&mut self, bytes: u64, kept: Option<Permit>) {
         self.body = Bytes::new();
-        self.permit = None;
+        self.header.client_id = self.header.client_id.take().map(|id| id.detached());
+        self.permit = match (kept, self.permit.take()) {
+            (Some(kept), _) => Some(kept),
+            (None, Some(mut frame)) => Some(frame.split(bytes.min(frame.bytes()))),
+            (None, None) => None,
+        };
     }
 
     /// Memory that the answer needs until it is written.
@@ -156,7 +168,13 @@ async fn handle(api: ApiKey, request: &mut Request) -> Result<Answer, WireError>
                 produce::Produced::Close => Ok(Answer::Close),
             }
         }
-        ApiKey::Fetch => handle!(fetch::fetch),
+        ApiKey::Fetch => {
+            let body = request.take()?;
+            match fetch::fetch(request, body).await {
+                Some(response) => request.reply(&response),
+                None => Ok(Answer::Close),
+            }
+        }
         ApiKey::ListOffsets => handle!(list_offsets::list_offsets),
         ApiKey::OffsetForLeaderEpoch => handle!(list_offsets::offset_for_leader_epoch),
         ApiKey::Metadata => handle!(metadata::metadata),

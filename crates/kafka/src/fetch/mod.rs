@@ -1,7 +1,9 @@
 //! Fetch: plan by shard, one crossing each, wait at the owners, answer head and batch slices in one vectored write.
 //!
 //! With one owner, the owner waits. With several, each waits for its share and the first that has something ends the
-//! wait of the others, so nobody polls and nobody answers late.
+//! wait of the others, so nobody polls and nobody answers late. Nothing is read before all together have enough.
+//!
+//! A fetch that waits has let go of its frame. What it keeps is its own and has memory granted to it.
 
 pub(crate) mod owner;
 pub(crate) mod session;
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use ailurus_cluster::Cluster;
 use ailurus_model::{PartitionId, ShardId, TopicIdPartition};
-use ailurus_rt::{self as rt, Foreign, Lane, Permit};
+use ailurus_rt::{self as rt, Foreign, Instant, Lane, Permit};
 use ailurus_wire::fetch::{
     AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
@@ -20,11 +22,21 @@ use ailurus_wire::{ErrorCode, Records, Str, TopicId};
 
 use crate::dispatch::Request;
 use crate::server::KafkaShard;
-use owner::{OwnerFetch, OwnerRead, PartitionRead};
+use owner::{OwnerFetch, PartitionRead, Waiting};
 use session::{Asked, Fetchable, Key, Told, TopicKey, Wish};
 
 /// read_committed
 const READ_COMMITTED: i8 = 1;
+
+/// What a fetch keeps for each of its partitions while it waits, besides the topic's name: the wish here and at the
+/// owner, the place in the plan, the answer to come.
+const KEPT_PER_PARTITION: u64 = 512;
+
+/// How long a fetch waits that found no memory to wait with: long enough for its client not to ask without pause.
+const WAIT_WITHOUT_MEMORY: Duration = Duration::from_millis(100);
+
+/// How long such a fetch stays behind others of its connection whose answers are not sent.
+const STAY_WITHOUT_MEMORY: Duration = Duration::from_secs(5);
 
 /// One partition of the plan.
 struct Item {
@@ -36,35 +48,65 @@ struct Item {
 /// A part of a fetch that waits at another shard, known there by who asked and a number of his.
 pub(crate) type WaitKey = (ShardId, u64);
 
-pub(crate) async fn fetch(request: &mut Request, body: FetchRequest) -> FetchResponse {
+/// Nothing if the connection is to be closed: there is no memory for a fetch that stands behind others.
+pub(crate) async fn fetch(request: &mut Request, body: FetchRequest) -> Option<FetchResponse> {
     let shard = request.shard.clone();
-    let by_id = request.version() >= 13;
-    let asked = Asked { id: body.session_id, epoch: if request.version() < 7 { -1 } else { body.session_epoch } };
-    let new_id = || (rt::random_u64() & i32::MAX as u64) as i32;
-    let (wishes, forgotten) = wishes(&body, by_id);
-    let begun = shard.sessions.borrow_mut().begin(asked, wishes, &forgotten, rt::now(), new_id);
+    let limits = Limits::of(&body, shard.settings().fetch_max_bytes as usize);
+    let read_committed = body.isolation_level == READ_COMMITTED;
+    let begun = begin(&shard, request.version(), body);
     let fetchable = match begun {
         Ok(fetchable) => fetchable,
-        Err(error_code) => return FetchResponse { error_code, ..Default::default() },
+        Err(error_code) => return Some(FetchResponse { error_code, ..Default::default() }),
     };
     let items = plan(&shard.cluster, &fetchable);
-    let limit = (body.max_bytes.max(0) as usize).min(shard.settings().fetch_max_bytes as usize);
-    let wait = Duration::from_millis(u64::try_from(body.max_wait_ms).unwrap_or(0));
-    let min_bytes = (body.min_bytes.max(0) as u64).min(limit as u64);
-    request.let_go_of_frame();
+    let bytes = request.client_id().len() as u64 + kept_bytes(&items);
+    let kept = shard.admission().for_waits().try_acquire(bytes);
+    let limits = if kept.is_some() { limits } else { limits.waiting_at_most(WAIT_WITHOUT_MEMORY) };
+    let stay = if kept.is_some() { Duration::MAX } else { STAY_WITHOUT_MEMORY };
+    request.keep_of_frame(bytes, kept);
     request.end_turn();
     // Nothing is read for one whose client does not even take the answers before it.
-    request.until_next().await;
-    let (reads, held) = read_at_owners(&shard, &items, min_bytes, limit, wait).await;
+    rt::timeout(stay, request.until_next()).await.ok()?;
+    let (reads, held) = read_at_owners(&shard, &items, limits).await;
     request.hold(held);
-    respond(&shard, &fetchable, &items, trimmed(reads, limit), body.isolation_level == READ_COMMITTED)
+    Some(respond(&shard, &fetchable, &items, trimmed(reads, limits.max_bytes), read_committed))
 }
 
+/// How much is to be answered, and how long to wait for how much.
+#[derive(Clone, Copy)]
+struct Limits {
+    min_bytes: u64,
+    max_bytes: usize,
+    wait: Duration,
+}
+
+impl Limits {
+    fn of(body: &FetchRequest, most: usize) -> Self {
+        let max_bytes = (body.max_bytes.max(0) as usize).min(most);
+        let min_bytes = (body.min_bytes.max(0) as u64).min(max_bytes as u64);
+        let wait = Duration::from_millis(u64::try_from(body.max_wait_ms).unwrap_or(0));
+        Limits { min_bytes, max_bytes, wait }
+    }
+
+    fn waiting_at_most(self, most: Duration) -> Self {
+        Limits { wait: self.wait.min(most), ..self }
+    }
+}
+
+/// Takes the request in. Of its frame nothing is kept.
+fn begin(shard: &KafkaShard, version: i16, body: FetchRequest) -> Result<Fetchable, ErrorCode> {
+    let asked = Asked { id: body.session_id, epoch: if version < 7 { -1 } else { body.session_epoch } };
+    let new_id = || (rt::random_u64() & i32::MAX as u64) as i32;
+    let (wishes, forgotten) = wishes(&body, version >= 13);
+    shard.sessions.borrow_mut().begin(asked, wishes, &forgotten, rt::now(), new_id)
+}
+
+/// The names of the wishes are no slices of the frame; those that are forgotten are soon gone.
 fn wishes(body: &FetchRequest, by_id: bool) -> (Vec<(Key, Wish)>, Vec<Key>) {
-    let topic_key = |name: &Str, id: TopicId| if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.clone()) };
+    let topic_key = |name: Str, id: TopicId| if by_id { TopicKey::Id(id) } else { TopicKey::Name(name) };
     let mut wishes = Vec::new();
     for topic in &body.topics {
-        let topic_key = topic_key(&topic.topic, topic.topic_id);
+        let topic_key = topic_key(topic.topic.detached(), topic.topic_id);
         wishes.extend(topic.partitions.iter().map(|partition| {
             let wish = Wish {
                 offset: partition.fetch_offset,
@@ -76,10 +118,24 @@ fn wishes(body: &FetchRequest, by_id: bool) -> (Vec<(Key, Wish)>, Vec<Key>) {
         }));
     }
     let forgotten = body.forgotten_topics_data.iter().flat_map(|topic| {
-        let topic_key = topic_key(&topic.topic, topic.topic_id);
+        let topic_key = topic_key(topic.topic.clone(), topic.topic_id);
         topic.partitions.iter().map(move |partition| (topic_key.clone(), *partition))
     });
     (wishes, forgotten.collect())
+}
+
+/// What a fetch of these keeps while it waits.
+fn kept_bytes(items: &[Item]) -> u64 {
+    let mut last = None;
+    let bytes = |item: &Item| {
+        // The partitions of a topic share its name.
+        let name = match &item.key.0 {
+            TopicKey::Name(name) if last.replace(name.as_ptr()) != Some(name.as_ptr()) => name.len(),
+            TopicKey::Name(_) | TopicKey::Id(_) => 0,
+        };
+        KEPT_PER_PARTITION + name as u64
+    };
+    items.iter().map(bytes).sum()
 }
 
 fn plan(cluster: &Cluster, fetchable: &Fetchable) -> Vec<Item> {
@@ -117,50 +173,78 @@ fn by_owner(cluster: &Cluster, items: &[Item]) -> BTreeMap<ShardId, Vec<usize>> 
 async fn read_at_owners(
     shard: &Rc<KafkaShard>,
     items: &[Item],
-    min_bytes: u64,
-    limit: usize,
-    wait: Duration,
+    limits: Limits,
 ) -> (Vec<PartitionRead>, Vec<Foreign<Permit>>) {
     let refused = |item: &Item| item.target.err().unwrap_or(ErrorCode::NotLeaderOrFollower);
     let mut reads: Vec<PartitionRead> = items.iter().map(|item| PartitionRead::failed(refused(item))).collect();
     let owners = by_owner(&shard.cluster, items);
     // Something to tell already: nobody waits.
-    let wait = if items.iter().any(|item| item.target.is_err()) { Duration::ZERO } else { wait };
+    let Limits { mut min_bytes, max_bytes, mut wait } = limits;
+    if items.iter().any(|item| item.target.is_err()) {
+        wait = Duration::ZERO;
+    }
     if owners.is_empty() {
         // A session without partitions still waits as long as it said, or its client would ask without pause.
         rt::sleep(wait).await;
         return (reads, Vec::new());
     }
-    let deadline = rt::now() + wait;
+    if owners.len() > 1 && min_bytes > 1 {
+        let deadline = rt::now() + wait;
+        wait_at_owners(shard, items, &owners, min_bytes, deadline).await;
+        (min_bytes, wait) = (1, deadline - rt::now());
+    }
+    let call = |(owner, places): (&ShardId, &Vec<usize>)| {
+        let max_bytes = share_of(max_bytes, places.len(), items.len());
+        let fetch = OwnerFetch { partitions: wanted(items, places), min_bytes, max_bytes, wait };
+        let read = move |owner: Rc<KafkaShard>, waiting: Rc<Waiting>| async move {
+            owner::fetch_here(&owner, fetch, &waiting).await
+        };
+        OwnerCall::start(shard, *owner, read)
+    };
+    let got = first_ends_the_others(owners.iter().map(call).collect()).await;
+    let mut held = Vec::new();
+    for (places, read) in owners.into_values().zip(got) {
+        held.extend(read.held);
+        for (place, read) in places.into_iter().zip(read.partitions) {
+            reads[place] = read;
+        }
+    }
+    (reads, held)
+}
+
+/// What is wanted of the partitions at `places`.
+fn wanted(items: &[Item], places: &[usize]) -> Vec<(TopicIdPartition, Wish)> {
+    let wanted = |place: &usize| (items[*place].target.expect("owned ones have a target"), items[*place].wish);
+    places.iter().map(wanted).collect()
+}
+
+/// Waits until all owners together have `min_bytes`, or one has something to tell, until `deadline`.
+async fn wait_at_owners(
+    shard: &Rc<KafkaShard>,
+    items: &[Item],
+    owners: &BTreeMap<ShardId, Vec<usize>>,
+    min_bytes: u64,
+    deadline: Instant,
+) {
     let count = owners.len() as u64;
     let mut floors = vec![min_bytes.div_ceil(count); owners.len()];
     loop {
-        let calls = owners.iter().zip(&floors).map(|((owner, places), floor)| {
-            let wanted = |place: &usize| (items[*place].target.expect("owned ones have a target"), items[*place].wish);
-            let fetch = OwnerFetch {
-                partitions: places.iter().map(wanted).collect(),
-                min_bytes: *floor,
-                max_bytes: share_of(limit, places.len(), items.len()),
-                wait: deadline - rt::now(),
+        let call = |((owner, places), floor): ((&ShardId, &Vec<usize>), &u64)| {
+            let partitions = wanted(items, places);
+            let fetch = OwnerFetch { partitions, min_bytes: *floor, max_bytes: 0, wait: deadline - rt::now() };
+            let look = move |owner: Rc<KafkaShard>, waiting: Rc<Waiting>| async move {
+                owner::wait_here(&owner.cluster, fetch, &waiting).await
             };
-            OwnerCall::start(shard, *owner, fetch)
-        });
-        let got = first_ends_the_others(calls.collect()).await;
-        let available: u64 = got.iter().map(|read| read.available).sum();
-        if available < min_bytes && rt::now() < deadline && !got.iter().any(|read| read.urgent) {
-            // One owner had its share, all together do not: each waits for its part of what is missing.
-            let missing = (min_bytes - available).div_ceil(count);
-            floors = got.iter().map(|read| read.available + missing).collect();
-            continue;
+            OwnerCall::start(shard, *owner, look)
+        };
+        let got = first_ends_the_others(owners.iter().zip(&floors).map(call).collect()).await;
+        let available: u64 = got.iter().map(|standing| standing.available).sum();
+        if available >= min_bytes || rt::now() >= deadline || got.iter().any(|standing| standing.urgent) {
+            return;
         }
-        let mut held = Vec::new();
-        for (places, read) in owners.into_values().zip(got) {
-            held.extend(read.held);
-            for (place, read) in places.into_iter().zip(read.partitions) {
-                reads[place] = read;
-            }
-        }
-        return (reads, held);
+        // One owner had its share, all together do not: each waits for its part of what is missing.
+        let missing = (min_bytes - available).div_ceil(count);
+        floors = got.iter().map(|standing| standing.available + missing).collect();
     }
 }
 
@@ -170,23 +254,30 @@ fn share_of(limit: usize, partitions: usize, all: usize) -> usize {
 }
 
 /// A call to one owner; ends the owner's wait when it is dropped before it is answered.
-struct OwnerCall {
+struct OwnerCall<R> {
     shard: Rc<KafkaShard>,
     owner: ShardId,
     key: WaitKey,
-    call: Option<rt::Call<OwnerRead>>,
+    call: Option<rt::Call<R>>,
 }
 
-impl OwnerCall {
-    fn start(shard: &Rc<KafkaShard>, owner: ShardId, fetch: OwnerFetch) -> Self {
+impl<R> OwnerCall<R> {
+    /// Carries out `work` at the owner, with a wait that can be ended from here.
+    fn start<F: Future<Output = R> + 'static>(
+        shard: &Rc<KafkaShard>,
+        owner: ShardId,
+        work: impl FnOnce(Rc<KafkaShard>, Rc<Waiting>) -> F + Send + 'static,
+    ) -> Self
+    where
+        R: Send + 'static,
+    {
         let key = (rt::this_shard(), shard.next_wait());
-        let read = move |owner: Rc<KafkaShard>| async move {
-            let waiting = owner.enter_wait(key);
-            let read = owner::fetch_here(&owner, fetch, &waiting).await;
+        let body = move |owner: Rc<KafkaShard>| async move {
+            let answer = work(owner.clone(), owner.enter_wait(key)).await;
             owner.leave_wait(key);
-            read
+            answer
         };
-        let call = shard.sharded().on_async(owner, Lane::Kafka, read);
+        let call = shard.sharded().on_async(owner, Lane::Kafka, body);
         OwnerCall { shard: shard.clone(), owner, key, call: Some(call) }
     }
 
@@ -196,14 +287,14 @@ impl OwnerCall {
             self.shard.sharded().on(self.owner, Lane::Kafka, move |owner: &Rc<KafkaShard>| owner.end_wait(key));
     }
 
-    async fn answer(&mut self) -> OwnerRead {
-        let read = self.call.as_mut().expect("answered once").await;
+    async fn answer(&mut self) -> R {
+        let answer = self.call.as_mut().expect("answered once").await;
         self.call = None;
-        read
+        answer
     }
 }
 
-impl Drop for OwnerCall {
+impl<R> Drop for OwnerCall<R> {
     fn drop(&mut self) {
         if self.call.is_some() {
             self.end_wait();
@@ -212,21 +303,17 @@ impl Drop for OwnerCall {
 }
 
 /// Waits for all owners; as soon as one has answered, the others answer with what they have.
-async fn first_ends_the_others(mut calls: Vec<OwnerCall>) -> Vec<OwnerRead> {
-    if calls.len() < 2 {
-        let mut reads = Vec::new();
-        for call in &mut calls {
-            reads.push(call.answer().await);
-        }
-        return reads;
+async fn first_ends_the_others<R>(mut calls: Vec<OwnerCall<R>>) -> Vec<R> {
+    if let [call] = &mut calls[..] {
+        return vec![call.answer().await];
     }
-    let mut reads: Vec<Option<OwnerRead>> = calls.iter().map(|_| None).collect();
+    let mut answers: Vec<Option<R>> = calls.iter().map(|_| None).collect();
     let mut ended = false;
     std::future::poll_fn(|context| {
         for (place, call) in calls.iter_mut().enumerate() {
             let Some(pending) = call.call.as_mut() else { continue };
-            if let std::task::Poll::Ready(read) = std::pin::Pin::new(pending).poll(context) {
-                reads[place] = Some(read);
+            if let std::task::Poll::Ready(answer) = std::pin::Pin::new(pending).poll(context) {
+                answers[place] = Some(answer);
                 call.call = None;
             }
         }
@@ -240,7 +327,7 @@ async fn first_ends_the_others(mut calls: Vec<OwnerCall>) -> Vec<OwnerRead> {
         }
     })
     .await;
-    reads.into_iter().map(|read| read.expect("all have answered")).collect()
+    answers.into_iter().map(|answer| answer.expect("all have answered")).collect()
 }
 
 /// Keeps the answer within `limit`, in the order of the request: owners read side by side, each within its share, but a

@@ -41,8 +41,6 @@ pub(crate) struct PartitionRead {
 /// What an owner gives, in the order of the request, with the memory that it takes.
 pub(crate) struct OwnerRead {
     pub(crate) partitions: Vec<PartitionRead>,
-    /// Bytes that could be read when the wait ended, whatever the limits.
-    pub(crate) available: u64,
     /// Something must be told at once, whatever there is to read.
     pub(crate) urgent: bool,
     pub(crate) held: Option<Foreign<Permit>>,
@@ -50,9 +48,11 @@ pub(crate) struct OwnerRead {
 
 /// How a fetch stands at its owner.
 #[derive(Clone, Copy)]
-struct Standing {
-    available: u64,
-    urgent: bool,
+pub(crate) struct Standing {
+    /// Bytes that can be read, within the limits of the partitions, or that look so.
+    pub(crate) available: u64,
+    /// Something must be told at once, whatever there is to read.
+    pub(crate) urgent: bool,
 }
 
 /// A fetch that waits here; whoever asked may end the wait early.
@@ -95,6 +95,11 @@ pub(crate) async fn fetch_here(shard: &KafkaShard, fetch: OwnerFetch, waiting: &
             None => hung = Some(hang(&shard.cluster, &fetch, &waiting.bell)),
         }
     }
+}
+
+/// The same wait without a read: how it stands then.
+pub(crate) async fn wait_here(cluster: &Cluster, fetch: OwnerFetch, waiting: &Waiting) -> Standing {
+    until_enough(cluster, &fetch, waiting, rt::now() + fetch.wait, &mut None).await
 }
 
 /// Hangs the bell on every partition: nothing that happens from then on goes unheard.
@@ -157,9 +162,7 @@ async fn read_all(shard: &KafkaShard, fetch: &OwnerFetch, standing: Standing) ->
     }
     shard.stats.bytes_fetched.set(shard.stats.bytes_fetched.get() + total as u64);
     let held = permit.filter(|_| total > 0).map(Foreign::new);
-    // What the look took for readable and no read finds does not count.
-    let available = if total > 0 { standing.available } else { 0 };
-    OwnerRead { partitions, available, urgent: standing.urgent, held }
+    OwnerRead { partitions, urgent: standing.urgent, held }
 }
 
 async fn read_one(

@@ -1,6 +1,7 @@
 //! The ladder: io_uring with everything that helps, with less, plain; then epoll.
 //!
-//! Each rung is tried by setting it up. What was refused, and why, is kept for the banner and the doctor.
+//! Each rung is tried by setting it up, waiting on it once and ringing its bell once: a kernel may grant a ring that it
+//! cannot serve as we use it. What was refused, and why, is kept for the banner and the doctor.
 
 use crate::config::{Backend, Config, Error};
 use crate::driver::Driver;
@@ -10,11 +11,16 @@ use compio::driver::{DriverType, Proactor, ProactorBuilder};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The smallest submission queue that is still worth having.
 const ENTRIES_MIN: u32 = 16;
 /// ENOMEM: what the kernel says when locked memory is short (before Linux 5.12).
 const ENOMEM: i32 = 12;
+/// Looks at a new ring, of which one must find nothing.
+const TRIALS: u32 = 4;
+/// How long a bell that was rung may take to be heard.
+const BELL_MAX: Duration = Duration::from_secs(1);
 
 /// A rung of the ladder, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +29,7 @@ pub enum Rung {
     UringDeferred,
     /// io_uring, task work without interrupts (Linux 5.19).
     UringCooperative,
-    /// io_uring as it first was (Linux 5.6 and later).
+    /// io_uring with what the driver cannot do without: waiting with a timeout, a bell that stays armed (Linux 5.13).
     UringPlain,
     /// epoll; files on the small thread pool.
     Epoll,
@@ -106,11 +112,58 @@ pub(crate) fn climb(config: &Config) -> Result<Rc<Driver>, Error> {
 fn build(rung: Rung, entries: u32) -> io::Result<(Proactor, u32)> {
     let mut entries = entries.max(ENTRIES_MIN).next_power_of_two();
     loop {
-        match builder(rung, entries).build() {
+        match set_up(rung, entries) {
             Ok(proactor) => return Ok((proactor, entries)),
             Err(error) if error.raw_os_error() == Some(ENOMEM) && entries > ENTRIES_MIN => entries /= 2,
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// A driver that has been seen to work.
+fn set_up(rung: Rung, entries: u32) -> io::Result<Proactor> {
+    if !rung.is_uring() {
+        return builder(rung, entries).build();
+    }
+    let operations = OpCodeFlag::basic() | OpCodeFlag::AsyncCancel;
+    match builder(rung, entries).detect_opcode_support(operations).build() {
+        Ok(mut proactor) => {
+            try_out(&mut proactor)?;
+            Ok(proactor)
+        }
+        Err(error) => {
+            // compio looks for the operations on a ring of its own, and where that was refused says that the operations
+            // are missing. Without looking for them we hear what the kernel says.
+            builder(rung, entries).build()?;
+            Err(error)
+        }
+    }
+}
+
+/// Waits with a timeout and is woken once, as a shard will.
+fn try_out(proactor: &mut Proactor) -> io::Result<()> {
+    // Nobody has rung: one of these times out. Before Linux 5.13 the bell cannot stay armed, which ends every wait at once;
+    // before 5.11 there is no waiting with a timeout.
+    let mut quiet = false;
+    for _ in 0..TRIALS {
+        quiet |= !wait(proactor, Duration::ZERO)?;
+    }
+    if !quiet {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel does not keep its bell armed"));
+    }
+    proactor.waker().wake();
+    if wait(proactor, BELL_MAX)? {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::Unsupported, "its bell does not wake it"))
+}
+
+/// True if something ended the wait, false if its time ran out.
+fn wait(proactor: &mut Proactor, most: Duration) -> io::Result<bool> {
+    match proactor.poll(Some(most)) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -124,7 +177,7 @@ fn builder(rung: Rung, entries: u32) -> ProactorBuilder {
         _ => &mut builder,
     };
     if rung.is_uring() {
-        builder.driver_type(DriverType::IoUring).detect_opcode_support(OpCodeFlag::basic() | OpCodeFlag::AsyncCancel);
+        builder.driver_type(DriverType::IoUring);
     } else {
         builder.driver_type(DriverType::Poll);
     }

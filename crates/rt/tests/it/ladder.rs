@@ -10,6 +10,9 @@ use seccompiler::{
 const EPERM: u32 = 1;
 const EINVAL: u32 = 22;
 const IO_URING_SETUP: i64 = 425;
+const IO_URING_ENTER: i64 = 426;
+/// IORING_ENTER_EXT_ARG.
+const EXT_ARG: u64 = 8;
 #[cfg(target_arch = "x86_64")]
 const OPENAT: i64 = 257;
 #[cfg(target_arch = "aarch64")]
@@ -54,12 +57,22 @@ fn where_io_uring_is_refused_everything_works_on_epoll() {
             let report = rt::backend();
             assert_eq!(report.rung, Rung::Epoll);
             assert_eq!(report.refused.len(), 3, "{report}");
+            assert!(report.refused.iter().all(|why| why.contains("os error 1)")), "what the kernel said: {report}");
             real::echo().await;
         });
         super::on_machine(move || real::write_and_read(direct, true));
         super::on_machine(move || real::write_and_read(buffered, false));
         super::on_machine(|| super::park_and_wake(2_000));
     });
+}
+
+/// Linux 5.6 to 5.10 grants a ring that cannot be waited on with a timeout.
+#[test]
+fn a_ring_that_cannot_wait_is_refused() {
+    let flag = SeccompCondition::new(3, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(EXT_ARG), EXT_ARG);
+    let rule = SeccompRule::new(vec![flag.expect("a condition")]).expect("a rule");
+    let report = refusing(IO_URING_ENTER, vec![rule], EINVAL, || super::on_machine(|| async { rt::backend() }));
+    assert_eq!((report.rung, report.refused.len()), (Rung::Epoll, 3), "{report}");
 }
 
 #[test]

@@ -55,8 +55,9 @@ pub fn fatal(why: Fatal) -> ! {
         #[cfg(feature = "sim")]
         std::panic::resume_unwind(Box::new(FatalInSim(why)));
     }
-    tracing::error!(exit_code = why.exit_code(), "{why}");
-    // Not `eprintln`: it panics if nobody reads.
+    // Where standard error is closed, nobody can be told, and whoever writes the log may panic over it: the exit code is
+    // what is left to say.
     _ = writeln!(std::io::stderr(), "fatal: {why}");
+    _ = std::panic::catch_unwind(|| tracing::error!(exit_code = why.exit_code(), "{why}"));
     std::process::exit(why.exit_code())
 }

@@ -503,3 +503,20 @@ fn every_credit_comes_back() {
     })
     .expect("the machine runs");
 }
+
+#[test]
+fn the_end_has_its_exit_code_where_nobody_reads_why() {
+    const ENDING: &str = "AILURUS_TEST_ENDS_ITSELF";
+    if std::env::var_os(ENDING).is_some() {
+        rt::fatal(rt::Fatal::DiskFailed);
+    }
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "real::the_end_has_its_exit_code_where_nobody_reads_why", "--nocapture"])
+        .env(ENDING, "1")
+        .stdout(std::process::Stdio::null())
+        .stderr(writer)
+        .status();
+    assert_eq!(status.expect("it runs").code(), Some(rt::Fatal::DiskFailed.exit_code()));
+}

@@ -449,6 +449,15 @@ impl Shard {
         self.drop_tasks();
         self.drop_services();
         while self.inbox.outside.pop().is_some() {}
+        self.meet_the_others(driver);
+        // Also where another shard has panicked: the kernel may still use buffers that are about to be freed.
+        driver.land();
+        self.inbox.closed.store(true, Ordering::Release);
+        self.take_inbox();
+    }
+
+    /// Passes all barriers of the end together with the other shards, unless one of them has panicked.
+    fn meet_the_others(self: &Rc<Self>, driver: &Rc<Driver>) {
         for barrier in 0..BARRIERS {
             self.settle();
             self.hub.phase.arrive(barrier);
@@ -461,9 +470,6 @@ impl Shard {
             }
             self.settle();
         }
-        driver.land();
-        self.inbox.closed.store(true, Ordering::Release);
-        self.take_inbox();
     }
 
     /// Sends home what is not ours, takes what is.

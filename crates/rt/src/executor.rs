@@ -63,7 +63,7 @@ where
     let (shards, cpus) = shards_and_cpus(&config)?;
     let spin_max_ns = spin_max_ns(&config, shards, &cpus);
     let seed = config.seed.unwrap_or_else(seed_from_kernel);
-    let space = Space::new(config.disk_space_max, config.disk_space_root.as_deref());
+    let space = space(&config)?;
     let pin = config.pin && usize::from(shards) <= cpus.ids.len();
     let hub = Hub::new(config, shards, spin_max_ns, space);
     let (result, results) = mpsc::channel();
@@ -153,6 +153,17 @@ fn shards_and_cpus(config: &Config) -> Result<(u16, Cpus), Error> {
     match u16::try_from(shards) {
         Ok(shards) if shards <= 1024 => Ok((shards, Cpus { ids, usable })),
         _ => Err(Error::Config(format!("{shards} shards: at most 1024"))),
+    }
+}
+
+fn space(config: &Config) -> Result<Space, Error> {
+    match (config.disk_space_max, &config.disk_space_root) {
+        (None, _) => Ok(Space::unlimited()),
+        (Some(max), Some(root)) => {
+            let wrong = |error| Error::Config(format!("no space can be counted below {}: {error}", root.display()));
+            Space::new(max, root).map_err(wrong)
+        }
+        (Some(_), None) => Err(Error::Config("a limit of disk space needs the directory that it is for".into())),
     }
 }
 

@@ -102,10 +102,10 @@ impl File {
         let wanted = OpenOptions { direct: options.direct && hub.config.direct_io, ..options };
         let path = path.to_path_buf();
         let (fd, direct, alignment, size) = run_blocking(move || {
-            if counted && options.truncate {
-                hub.space.release(size_of(&path));
-            }
-            open_real(&path, wanted)
+            let cut = if counted && options.truncate { size_of(&path) } else { 0 };
+            let opened = open_real(&path, wanted)?;
+            hub.space.release(cut);
+            Ok::<_, io::Error>(opened)
         })
         .await?;
         let counted = counted.then(|| Cell::new(size));
@@ -210,7 +210,9 @@ impl File {
             Inside::Real(file) => {
                 file.grow(offset + len)?;
                 let fd = file.fd.clone();
-                run_blocking(move || allocate_real(&fd, offset, len)).await
+                let allocated = run_blocking(move || allocate_real(&fd, offset, len)).await;
+                file.settle(offset + len, allocated.is_ok());
+                allocated
             }
             #[cfg(feature = "sim")]
             Inside::Sim(file) => file.allocate(offset, len).await,
@@ -226,9 +228,12 @@ impl File {
             Inside::Real(file) => {
                 file.grow(len)?;
                 let fd = file.fd.clone();
-                run_blocking(move || rustix::fs::ftruncate(&*fd, len)).await?;
-                file.shrink(len);
-                Ok(())
+                let cut = run_blocking(move || rustix::fs::ftruncate(&*fd, len)).await;
+                if cut.is_ok() {
+                    file.shrink(len);
+                }
+                file.settle(len, cut.is_ok());
+                Ok(cut?)
             }
             #[cfg(feature = "sim")]
             Inside::Sim(file) => file.set_len(len).await,
@@ -333,12 +338,21 @@ fn count(class: IoClass, kind: Kind, bytes: usize) {
 }
 
 impl Inside {
-    async fn write(&self, class: IoClass, offset: u64, mut buf: DmaBuf) -> (io::Result<()>, DmaBuf) {
+    async fn write(&self, class: IoClass, offset: u64, buf: DmaBuf) -> (io::Result<()>, DmaBuf) {
+        let end = offset + buf.len() as u64;
         if let Inside::Real(file) = self
-            && let Err(error) = file.grow(offset + buf.len() as u64)
+            && let Err(error) = file.grow(end)
         {
             return (Err(error), buf);
         }
+        let (result, buf) = self.write_pieces(class, offset, buf).await;
+        if let Inside::Real(file) = self {
+            file.settle(end, result.is_ok());
+        }
+        (result, buf)
+    }
+
+    async fn write_pieces(&self, class: IoClass, offset: u64, mut buf: DmaBuf) -> (io::Result<()>, DmaBuf) {
         let (mut done, end) = (0, buf.len());
         while done < end {
             let upto = end.min(done.saturating_add(class.piece_bytes()));
@@ -451,6 +465,21 @@ impl Real {
             counted.set(end);
         }
         Ok(())
+    }
+
+    /// What was to make the file reach `end` is over. If it failed, the file is as long as the system says; if not, it
+    /// reaches `end`, even if something else failed meanwhile and was counted back.
+    fn settle(&self, end: u64, went_well: bool) {
+        let Some(counted) = &self.counted else { return };
+        if !went_well {
+            // A file that cannot even be asked stays counted as it is.
+            if let Ok(about) = rustix::fs::fstat(&*self.fd) {
+                self.shrink(about.st_size as u64);
+            }
+        } else if end > counted.get() {
+            Shard::with(|shard| shard.hub.space.add(end - counted.get()));
+            counted.set(end);
+        }
     }
 
     /// The file was cut to `len`.

@@ -17,16 +17,22 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// At most `max` bytes below `root` (`None`: no limit, and nothing is counted).
-    pub(crate) fn new(max: Option<u64>, root: Option<&Path>) -> Space {
-        let root = root.map(Path::to_path_buf).unwrap_or_default();
-        let used = if max.is_some() { size_below(&root) } else { 0 };
-        Space { max: max.unwrap_or(u64::MAX), root, used: AtomicU64::new(used) }
+    /// No limit, and nothing is counted.
+    pub(crate) fn unlimited() -> Space {
+        Space { max: u64::MAX, root: PathBuf::new(), used: AtomicU64::new(0) }
+    }
+
+    /// At most `max` bytes below `root`.
+    pub(crate) fn new(max: u64, root: &Path) -> io::Result<Space> {
+        // The directory may be named one way here and another way where its files are opened: absolute, both are one.
+        let root = std::path::absolute(root)?;
+        let used = AtomicU64::new(size_below(&root));
+        Ok(Space { max, root, used })
     }
 
     /// True if files at `path` count.
     pub(crate) fn covers(&self, path: &Path) -> bool {
-        self.max != u64::MAX && path.starts_with(&self.root)
+        self.max != u64::MAX && std::path::absolute(path).is_ok_and(|path| path.starts_with(&self.root))
     }
 
     /// Counts `bytes` more, or ENOSPC.
@@ -36,6 +42,11 @@ impl Space {
             Ok(_) => Ok(()),
             Err(_) => Err(io::Error::from_raw_os_error(ENOSPC)),
         }
+    }
+
+    /// Counts `bytes` more that are there already, limit or no limit.
+    pub(crate) fn add(&self, bytes: u64) {
+        _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| Some(used.saturating_add(bytes)));
     }
 
     /// Counts `bytes` less.
@@ -72,9 +83,10 @@ mod tests {
 
     #[test]
     fn beyond_the_limit_there_is_no_space() {
-        let space = Space::new(Some(100), Some(Path::new("/nowhere/at/all")));
+        let space = Space::new(100, Path::new("/nowhere/at/all")).expect("an absolute path");
         assert!(space.covers(Path::new("/nowhere/at/all/file")));
         assert!(!space.covers(Path::new("/elsewhere")));
+        assert!(!space.covers(Path::new("file")), "the tests run elsewhere");
         space.reserve(60).expect("fits");
         assert_eq!(space.reserve(41).expect_err("full").raw_os_error(), Some(ENOSPC));
         assert_eq!(space.free(), 40);

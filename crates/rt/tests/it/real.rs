@@ -308,9 +308,30 @@ fn a_stall_is_counted_and_background_yields() {
 #[test]
 fn beyond_the_space_limit_files_do_not_grow() {
     let dir = Dir::new("space");
-    let root = dir.file("");
-    std::fs::write(dir.file("old"), [0; 1000]).expect("written");
-    let config = Config { disk_space_max: Some(101_000), disk_space_root: Some(root.clone()), ..Config::small() };
+    files_grow_to_the_limit(dir.file(""), dir.file(""));
+}
+
+#[test]
+fn the_space_limit_holds_where_its_directory_has_a_relative_name() {
+    let dir = Dir::new("space-relative");
+    let here = std::env::current_dir().expect("the tests run somewhere");
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(dir.file("").strip_prefix("/").expect("an absolute path"));
+    // As a broker does it: the limit is given before the directory's name is made absolute, files are opened after it.
+    files_grow_to_the_limit(relative.clone(), std::path::absolute(&relative).expect("a name"));
+    files_grow_to_the_limit(std::path::absolute(&relative).expect("a name"), relative);
+}
+
+#[test]
+fn a_space_limit_needs_its_directory() {
+    let config = Config { disk_space_max: Some(1), ..Config::small() };
+    assert!(matches!(rt::run(config, || async {}), Err(rt::Error::Config(_))));
+}
+
+/// Space is limited below `limited`; files are made in `root`, the same directory.
+fn files_grow_to_the_limit(limited: std::path::PathBuf, root: std::path::PathBuf) {
+    std::fs::write(root.join("old"), [0; 1000]).expect("written");
+    let config = Config { disk_space_max: Some(101_000), disk_space_root: Some(limited), ..Config::small() };
     rt::run(config, || async move {
         assert_eq!(rt::fs::free_space(&root).await.expect("known"), 100_000);
         let options = OpenOptions { create: true, write: true, ..OpenOptions::default() };
@@ -328,6 +349,29 @@ fn beyond_the_space_limit_files_do_not_grow() {
         rt::fs::rename(&root.join("newer"), &root.join("a/b/c")).await.expect("renamed");
         rt::fs::remove_dir_all(&root.join("a")).await.expect("removed");
         assert_eq!(rt::fs::free_space(&root).await.expect("known"), 101_000);
+    })
+    .expect("the machine runs");
+}
+
+#[test]
+fn what_failed_takes_no_space() {
+    let dir = Dir::new("space-failed");
+    let root = dir.file("");
+    let config = Config { disk_space_max: Some(101_000), disk_space_root: Some(root.clone()), ..Config::small() };
+    rt::run(config, || async move {
+        std::fs::write(root.join("file"), [0; 1000]).expect("written");
+        let options = OpenOptions { create: true, write: true, ..OpenOptions::default() };
+        let file = File::open(&root.join("file"), options).await.expect("opens");
+        file.allocate(0, 2000).await.expect("fits");
+        let free = rt::fs::free_space(&root).await.expect("known");
+        let read_only = File::open(&root.join("file"), OpenOptions::default()).await.expect("opens");
+        let (refused, _) = read_only.write_at(IoClass::Produce, 0, DmaBuf::from_slice(&[1; 50_000])).await;
+        refused.expect_err("not open for writing");
+        read_only.allocate(0, 50_000).await.expect_err("not open for writing");
+        read_only.set_len(50_000).await.expect_err("not open for writing");
+        let again = OpenOptions { truncate: true, create_new: true, ..options };
+        File::open(&root.join("file"), again).await.err().expect("it is there already");
+        assert_eq!(rt::fs::free_space(&root).await.expect("known"), free);
     })
     .expect("the machine runs");
 }

@@ -43,6 +43,8 @@ const BELL_DELAY_NS: u64 = 20_000;
 const OUTSIDE_PER_TURN: usize = 16;
 /// While it spins, a shard looks at the clock once in this many looks at the rings.
 const LOOKS_PER_CLOCK: u32 = 32;
+/// Parts the hashers from the generators where both are made from one given seed.
+const HASH_SEED: u64 = 0x4a5e_ed00;
 /// Buffers that nobody needed for this long go back to the system.
 const TRIM_PERIOD_NS: u64 = 5_000_000_000;
 
@@ -63,6 +65,9 @@ where
     let (shards, cpus) = shards_and_cpus(&config)?;
     let spin_max_ns = spin_max_ns(&config, shards, &cpus);
     let seed = config.seed.unwrap_or_else(seed_from_kernel);
+    // Drawn apart: chance is seen in ids that clients are told, and from there leads back to its own seed. Who knows the
+    // hashers' seed can choose keys that all fall into one bucket.
+    let hash_seed = config.seed.map_or_else(seed_from_kernel, |seed| mix(seed ^ HASH_SEED));
     let space = space(&config)?;
     let pin = config.pin && usize::from(shards) <= cpus.ids.len();
     let hub = Hub::new(config, shards, spin_max_ns, space);
@@ -86,6 +91,7 @@ where
             hub: hub.clone(),
             crossing,
             seed: mix(seed ^ mix(id as u64)),
+            hash_seed: mix(hash_seed ^ mix(id as u64)),
             cpu: pin.then(|| cpus.ids[id]),
             ready: ready.clone(),
             going,
@@ -184,6 +190,7 @@ struct Birth {
     hub: Arc<Hub>,
     crossing: Crossing,
     seed: u64,
+    hash_seed: u64,
     cpu: Option<usize>,
     ready: mpsc::Sender<Result<(), Error>>,
     going: mpsc::Receiver<()>,
@@ -198,7 +205,7 @@ impl Birth {
                 tracing::warn!(shard = self.id.0, cpu, %error, "cannot pin the shard");
             }
         }
-        ailurus_base::hash::set_seed(self.seed);
+        ailurus_base::hash::set_seed(self.hash_seed);
         let driver = match climb(&self.hub.config) {
             Ok(driver) => driver,
             Err(error) => {

@@ -3,7 +3,8 @@
 //! A live append asks [`Producers::check`] first and, once the batch has its offset, calls [`Producers::replay`];
 //! recovery calls only `replay`. So the answer after a restart is the answer before it.
 //!
-//! What always holds: a producer keeps at most [`BATCHES_KEPT`] batches, oldest first, whose sequences follow one another.
+//! What always holds: at most [`PRODUCERS_MAX`] producers are known, each by 1 to [`BATCHES_KEPT`] batches, oldest first, whose
+//! sequences follow one another.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,6 +12,12 @@ use ailurus_model::Offset;
 
 /// Duplicates are recognised among the last five batches, as in Kafka: clients send at most five requests at once.
 pub const BATCHES_KEPT: usize = 5;
+
+/// So many producers are remembered per partition; of more, those that wrote longest ago are forgotten.
+///
+/// Anybody may write with a new producer id in each batch, and each is remembered for a day. One that is forgotten may go on
+/// with any sequence, as after its expiry: only a repeat of its last batches would not be recognised.
+pub const PRODUCERS_MAX: usize = 1000;
 
 /// What identifies a batch of an idempotent producer, and what is kept of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +94,9 @@ pub struct ProducerView {
 #[derive(Default, Clone, PartialEq, Eq, Debug)]
 pub struct Producers {
     by_id: BTreeMap<i64, Producer>,
+    /// Who wrote the batch that ends at this offset; one entry per producer, for its last. The order of the log and not of
+    /// any clock, so that a rebuild forgets the same ones.
+    by_last: BTreeMap<Offset, i64>,
 }
 
 /// The sequence `count` after `sequence`, wrapping from `i32::MAX` to 0.
@@ -132,11 +142,14 @@ impl Producers {
             last_append_ms: now_ms,
             batches: VecDeque::new(),
         });
+        producer.last_append_ms = now_ms;
+        if let Some(before) = producer.batches.back() {
+            self.by_last.remove(&before.last);
+        }
         if batch.producer_epoch != producer.epoch {
             producer.epoch = batch.producer_epoch;
             producer.batches.clear();
         }
-        producer.last_append_ms = now_ms;
         if producer.batches.len() == BATCHES_KEPT {
             producer.batches.pop_front();
         }
@@ -147,6 +160,12 @@ impl Producers {
             last,
             timestamp: batch.max_timestamp,
         });
+        self.by_last.insert(last, batch.producer_id);
+        if self.by_id.len() > PRODUCERS_MAX
+            && let Some((_, oldest)) = self.by_last.pop_first()
+        {
+            self.by_id.remove(&oldest);
+        }
     }
 
     /// Forgets what was appended at `end` or later: the suffix of the log was cut.
@@ -158,11 +177,14 @@ impl Producers {
             producer.batches.retain(|batch| batch.last < end);
         }
         self.by_id.retain(|_, producer| !producer.batches.is_empty());
+        self.by_last = self.last_batches().map(|(id, last)| (last, id)).collect();
     }
 
     /// Forgets producers that appended nothing for `expiration_ms` (Kafka's `producer.id.expiration.ms`).
     pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.by_id.retain(|_, producer| now_ms - producer.last_append_ms < expiration_ms);
+        let known = &self.by_id;
+        self.by_last.retain(|_, id| known.contains_key(id));
     }
 
     /// The last offset of each producer's last batch: compaction keeps those batches, empty if need be, so that the
@@ -237,6 +259,7 @@ pub fn decode(bytes: &[u8]) -> Option<Producers> {
                 timestamp: i64::from_le_bytes(take(&mut rest)?),
             });
         }
+        producers.by_last.insert(batches.back()?.last, id);
         producers.by_id.insert(id, Producer { epoch, last_append_ms, batches });
     }
     rest.is_empty().then_some(producers)
@@ -323,6 +346,31 @@ mod tests {
         assert_eq!(producers.check(&batch(0, 1, 1)), SequenceCheck::Next);
         producers.truncate(Offset(0));
         assert!(producers.is_empty());
+    }
+
+    #[test]
+    fn of_too_many_producers_those_that_wrote_longest_ago_are_forgotten() {
+        let mut producers = Producers::default();
+        let write = |producers: &mut Producers, producer_id: i64, offset: usize| {
+            let batch = ProducerBatch { producer_id, ..batch(0, offset as i32, offset as i32) };
+            producers.replay(&batch, Offset(offset as i64), Offset(offset as i64), 0);
+        };
+        let known = |producers: &Producers| producers.by_id.keys().copied().collect::<Vec<_>>();
+        let most = PRODUCERS_MAX as i64;
+        // The larger the id, the older, and 0 is the oldest but goes on to write.
+        (0..PRODUCERS_MAX).for_each(|n| write(&mut producers, (most - n as i64) % most, n));
+        write(&mut producers, 0, PRODUCERS_MAX);
+        let everybody: Vec<i64> = (0..most).collect();
+        assert_eq!(known(&producers), everybody);
+        for n in 1..3 {
+            write(&mut producers, most + n as i64, PRODUCERS_MAX + n);
+        }
+        assert_eq!(known(&producers), [&everybody[..PRODUCERS_MAX - 2], &[most + 1, most + 2]].concat());
+        assert_eq!(producers.by_last.len(), PRODUCERS_MAX);
+        assert_eq!(decode(&encode(&producers)).as_ref(), Some(&producers), "the order too comes back");
+        producers.truncate(Offset(most + 2));
+        producers.expire(0, 1);
+        assert_eq!((producers.by_id.len(), producers.by_last.len()), (PRODUCERS_MAX - 1, PRODUCERS_MAX - 1));
     }
 
     #[test]

@@ -268,18 +268,27 @@ async fn complete(config: &StorageConfig, shard: &Rc<SegmentShard>, found: Found
     Ok(())
 }
 
+/// The segments of a log, and what its last checkpoint said of them.
+pub(crate) type OpenedSegments = (Rc<SegmentSet>, SegmentCheckpoint);
+
+/// What the journal says of the segments of a log.
+pub(crate) fn segment_checkpoint(dir: &Path, found: &Found) -> Result<SegmentCheckpoint, StorageError> {
+    let checkpoint = SegmentCheckpoint::decode(&found.checkpoint.segments, found.group)
+        .ok_or_else(|| StorageError::corrupt(dir, "the checkpoint's part about segments cannot be read"))?;
+    if checkpoint.end != found.checkpoint.drained || found.cut.is_some() {
+        return Err(StorageError::corrupt(dir, "the journal speaks of other segments than its checkpoint"));
+    }
+    Ok(checkpoint)
+}
+
 /// Opens the segments of a log as its checkpoint says.
 pub(crate) async fn open_segments(
     shard: &Rc<SegmentShard>,
     dir: &Path,
     found: &Found,
     config: LogConfig,
-) -> Result<(Rc<SegmentSet>, SegmentCheckpoint), StorageError> {
-    let checkpoint = SegmentCheckpoint::decode(&found.checkpoint.segments, found.group)
-        .ok_or_else(|| StorageError::corrupt(dir, "the checkpoint's part about segments cannot be read"))?;
-    if checkpoint.end != found.checkpoint.drained || found.cut.is_some() {
-        return Err(StorageError::corrupt(dir, "the journal speaks of other segments than its checkpoint"));
-    }
+) -> Result<OpenedSegments, StorageError> {
+    let checkpoint = segment_checkpoint(dir, found)?;
     // The start may lie behind what is drained; the tail then holds it, and the segments go on where they ended.
     let (start, end) = (found.checkpoint.start, checkpoint.end);
     let start: Position = if start.index < end.index { start } else { end };

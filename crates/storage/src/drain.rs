@@ -17,7 +17,7 @@ use crate::storage::Storage;
 
 /// From this many logs on, one flush of the file system is cheaper than one of each log.
 const FLUSH_EACH_MAX: usize = 3;
-/// How long the drain waits after a disk without room.
+/// How long the drain waits for room on the disk, or for a file handle.
 const FULL_RETRY: Duration = Duration::from_millis(200);
 
 /// Runs until it is dropped. One task per shard.
@@ -66,8 +66,10 @@ pub(crate) async fn drain_together(core: &Rc<Core>, logs: &[Rc<Log>]) -> bool {
         match log.drain().await {
             Ok(Some(one)) => drained.push((one.log.segments.begin_flush(), one)),
             Ok(None) => {}
-            Err(error) if error.is_full() => {
-                core.set_full(true);
+            Err(error) if error.is_passing() => {
+                if error.is_full() {
+                    core.set_full(true);
+                }
                 rt::sleep(FULL_RETRY).await;
                 break;
             }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use ailurus_model::{GroupId, OwnerEpoch, ShardId};
@@ -12,12 +13,12 @@ use crate::checkpoint::Checkpoint;
 use crate::collect::{Collector, Ended, Found, Groups};
 use crate::config::{LogConfig, StorageConfig};
 use crate::core::{Core, DrainCounts};
-use crate::datadir;
+use crate::datadir::{self, OpenedSegments};
 use crate::entry::LogId;
 use crate::journal::format::Kind;
 use crate::journal::scan::{first_file, scan};
 use crate::journal::{Journal, JournalStats};
-use crate::segment::{CacheStats, Position, SegmentCheckpoint, SegmentShard};
+use crate::segment::{CacheStats, Position, SegmentCheckpoint, SegmentSet, SegmentShard};
 use crate::{Log, StorageError, drain, housekeeping};
 
 /// The storage of one shard.
@@ -98,7 +99,8 @@ impl Storage {
         for (group, found) in groups {
             match found {
                 Ok(found) => {
-                    self.open_log(found, LogConfig::keeping()).await?;
+                    let segments = self.open_or_offline(&found).await?;
+                    self.assemble(found, LogConfig::keeping(), segments);
                 }
                 Err(Ended::Removed(topic)) => {
                     datadir::remove_dir(&datadir::log_dir(&self.core.config.dir, topic, group)).await?;
@@ -110,16 +112,34 @@ impl Storage {
         Ok(())
     }
 
+    /// The segments of a log as recovery found it. If its files are damaged or missing the log is offline, alone: the
+    /// journal keeps what it has of it, and the next start looks again.
+    async fn open_or_offline(&self, found: &Found) -> Result<OpenedSegments, StorageError> {
+        let (config, dir) = (LogConfig::keeping(), self.log_dir(found));
+        match datadir::open_segments(&self.core.segments, &dir, found, config.clone()).await {
+            Err(StorageError::Segment(error)) if !error.is_passing() => {
+                let (group, topic) = (found.group, found.checkpoint.topic);
+                tracing::error!(%group, %topic, %error, "log offline; its journal entries are kept");
+                let at = datadir::segment_checkpoint(&dir, found)?;
+                let end = found.checkpoint.drained;
+                Ok((SegmentSet::offline(self.core.segments.clone(), dir, group, config, end), at))
+            }
+            opened => opened,
+        }
+    }
+
     /// Makes the log known that `found` describes.
-    async fn open_log(&self, found: Found, config: LogConfig) -> Result<Rc<Log>, StorageError> {
+    fn assemble(&self, found: Found, config: LogConfig, (segments, at): OpenedSegments) -> Rc<Log> {
         let (group, checkpoint) = (found.group, &found.checkpoint);
         let config = LogConfig { internal: config.internal || checkpoint.internal, ..config };
         let id = LogId { group, topic: checkpoint.topic, owner_epoch: found.last.0 };
-        let dir = datadir::log_dir(&self.core.config.dir, id.topic, group);
-        let (segments, at) = datadir::open_segments(&self.core.segments, &dir, &found, config.clone()).await?;
         let log = Log::assemble(&self.core, id, config, found, segments, at);
         self.logs.borrow_mut().insert(group, log.clone());
-        Ok(log)
+        log
+    }
+
+    fn log_dir(&self, found: &Found) -> PathBuf {
+        datadir::log_dir(&self.core.config.dir, found.checkpoint.topic, found.group)
     }
 
     fn start(self: &Rc<Self>) {
@@ -184,7 +204,9 @@ impl Storage {
         config: LogConfig,
     ) -> Result<Rc<Log>, StorageError> {
         let found = Found { group, last: (owner_epoch, 0), checkpoint, frames: Vec::new(), cut: None };
-        let log = self.open_log(found, config).await?;
+        let segments =
+            datadir::open_segments(&self.core.segments, &self.log_dir(&found), &found, config.clone()).await?;
+        let log = self.assemble(found, config, segments);
         log.checkpoint().await?;
         Ok(log)
     }

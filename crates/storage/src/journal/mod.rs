@@ -385,7 +385,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 }
 
 /// Whether the process or the system has no file handle left: others may let go of some.
-fn is_out_of_handles(error: &io::Error) -> bool {
+pub(crate) fn is_out_of_handles(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))

@@ -104,7 +104,7 @@ impl Log {
     /// Writes what is committed and durable from the tail to segments, without a flush. `None` if there is nothing.
     ///
     /// # Errors
-    /// [`SegmentError`]; other than a lack of space they take the log offline.
+    /// [`SegmentError`]; other than a lack of space or handles they take the log offline.
     pub(crate) async fn drain(self: &Rc<Self>) -> Result<Option<Drained>, SegmentError> {
         let keeper = self.keeper.acquire(1).await;
         let frames = {
@@ -139,14 +139,15 @@ impl Log {
     /// Retention, the files that the log start has left behind, compaction. One step of the housekeeping.
     ///
     /// # Errors
-    /// As [`Log::drain`].
+    /// [`SegmentError`]. The log is offline if its files are uncertain afterwards.
     pub(crate) async fn clean(self: &Rc<Self>, now_ms: i64) -> Result<(), SegmentError> {
         if self.failed() {
             return Ok(());
         }
-        self.segments.roll_if_due(now_ms).await.map_err(|error| self.failed_if(error))?;
+        self.segments.roll_if_due(now_ms).await.map_err(|error| self.failed_with_segments(error))?;
         let high_watermark = self.offset_after(self.state.borrow().drainable());
-        let wished = self.segments.retention(now_ms, high_watermark).await.map_err(|error| self.failed_if(error))?;
+        let wished =
+            self.segments.retention(now_ms, high_watermark).await.map_err(|error| self.failed_with_segments(error))?;
         if let Some(start) = wished
             && self.set_log_start(start).await.is_err()
         {
@@ -165,7 +166,7 @@ impl Log {
         let live = |producer: i64| producers.get(&producer).copied();
         while !self.failed() {
             let report = self.segments.compact(below, &live).await;
-            if report.map_err(|error| self.failed_unless_damage(error))?.is_none() {
+            if report.map_err(|error| self.failed_with_segments(error))?.is_none() {
                 break;
             }
         }
@@ -192,17 +193,16 @@ impl Log {
         }
         let _keeper = self.keeper.acquire(1).await;
         let upto = if start.index < end.index { start } else { self.segments.end() };
-        self.segments.truncate_prefix(upto).await.map_err(|error| self.failed_if(error))
+        self.segments.truncate_prefix(upto).await.map_err(|error| self.failed_with_segments(error))
     }
 
     /// The segments are flushed as `checkpoint` says: the tail lets go, and the journal learns it.
     pub(crate) fn finish_drain(self: &Rc<Self>, checkpoint: SegmentCheckpoint) {
         {
             let mut state = self.state.borrow_mut();
-            let before = state.tail.cost();
             state.drained = checkpoint.end;
             state.tail.truncate_prefix(checkpoint.end.index);
-            self.core.tail_changed(before, state.tail.cost());
+            self.charge(&mut state);
         }
         self.write_checkpoint(checkpoint);
     }
@@ -295,8 +295,8 @@ impl Log {
         self.say_end(kind);
         let mut state = self.state.borrow_mut();
         state.life = Life::Gone(kind);
-        self.core.tail_changed(state.tail.cost(), 0);
         state.tail.truncate_suffix(Index(i64::MIN));
+        self.charge(&mut state);
         drop(state);
         self.progress.notify_all();
     }
@@ -320,15 +320,19 @@ impl Log {
         self.state.borrow().drained
     }
 
-    /// Damage that compaction met leaves the log as it was; readers meet it by themselves.
-    fn failed_unless_damage(&self, error: SegmentError) -> SegmentError {
-        if matches!(error, SegmentError::Corrupt { .. }) { error } else { self.failed_if(error) }
+    /// What housekeeping could not read, or write beside the log, leaves the log as it was: readers meet damage by
+    /// themselves. Only what made its files uncertain takes it offline.
+    fn failed_with_segments(&self, error: SegmentError) -> SegmentError {
+        if self.segments.failed() { self.failed_if(error) } else { error }
     }
 
     fn failed_if(&self, error: SegmentError) -> SegmentError {
-        if !error.is_full() && self.state.borrow().life == Life::Open {
+        if !error.is_passing() && self.state.borrow().life == Life::Open {
             tracing::error!(group = %self.id.group, topic = %self.id.topic, %error, "log offline; its journal entries are kept");
-            self.state.borrow_mut().life = Life::Failed;
+            let mut state = self.state.borrow_mut();
+            state.life = Life::Failed;
+            self.charge(&mut state);
+            drop(state);
             self.progress.notify_all();
         }
         error

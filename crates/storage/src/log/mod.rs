@@ -84,6 +84,8 @@ struct State {
     starts: VecDeque<(u64, LogStart)>,
     end_offset: Offset,
     tail: Tail,
+    /// What the shard's budget of tails holds for it.
+    charged: u64,
     epochs: EpochTable,
     hard_state: HardState,
     /// Sequence of the last journal entry, and of the last that is durable.
@@ -125,10 +127,9 @@ impl Log {
             tail.load(sequence, frame);
         }
         epochs.truncate_prefix(checkpoint.start.index);
-        core.tail_changed(0, tail.cost());
         let last = Index(end.index.0 - 1);
         let state = State {
-            life: Life::Open,
+            life: if segments.failed() { Life::Failed } else { Life::Open },
             frontiers: Frontiers::all_at(last),
             committed: Index(checkpoint.drained.index.0 - 1),
             start: checkpoint.start,
@@ -136,6 +137,7 @@ impl Log {
             starts: VecDeque::new(),
             end_offset: end.offset,
             tail,
+            charged: 0,
             epochs,
             hard_state: checkpoint.hard_state,
             sequence: found.last.1,
@@ -149,7 +151,7 @@ impl Log {
             recovered: checkpoint.state,
             last_append: rt::now(),
         };
-        Rc::new(Log {
+        let log = Rc::new(Log {
             id,
             core: core.clone(),
             segments,
@@ -160,7 +162,9 @@ impl Log {
             keeper: Semaphore::new(1),
             state_source: RefCell::new(None),
             producer_source: RefCell::new(None),
-        })
+        });
+        log.charge(&mut log.state.borrow_mut());
+        log
     }
 
     /// Its names.
@@ -228,7 +232,7 @@ impl Log {
             }
         };
         state.last_append = rt::now();
-        self.core.tail_changed(before, state.tail.cost());
+        self.charge(state);
         if state.tail.cost() >= self.core.config.drain_bytes && before < self.core.config.drain_bytes {
             self.core.ring();
         }
@@ -349,7 +353,6 @@ impl Log {
         if to > state.frontiers.appended {
             return false;
         }
-        let before = state.tail.cost();
         state.tail.truncate_suffix(to);
         let end = state
             .tail
@@ -364,7 +367,7 @@ impl Log {
         if state.recovered.as_ref().is_some_and(|(index, _)| *index >= to) {
             state.recovered = None;
         }
-        self.core.tail_changed(before, state.tail.cost());
+        self.charge(&mut state);
         true
     }
 
@@ -440,6 +443,14 @@ impl Log {
     /// True if its files failed or it is gone: it takes nothing and serves nothing until it is opened again.
     pub fn failed(&self) -> bool {
         self.state.borrow().life != Life::Open
+    }
+
+    /// The tail has changed: the shard's budget takes it in. What cannot be drained until the next start does not count,
+    /// or one failed log would make the producers of all others wait for ever.
+    fn charge(&self, state: &mut State) {
+        let cost = if state.life == Life::Open { state.tail.cost() } else { 0 };
+        self.core.tail_changed(state.charged, cost);
+        state.charged = cost;
     }
 
     fn is_gone(&self) -> bool {

@@ -84,6 +84,7 @@ impl SegmentSet {
         };
         let file = self.shard.file(id, &path).await.map_err(SegmentError::io("open", &path))?;
         file.set_len(summary.bytes).await.map_err(SegmentError::io("cut", &path))?;
+        self.growing(|growing| growing.allocated = summary.bytes);
         file.sync_data(IoClass::Raft).await.map_err(SegmentError::io("flush", &path))?;
         self.sync_dir().await?;
         self.write_sidecar(name, &summary, &index).await;

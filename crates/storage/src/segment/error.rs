@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use ailurus_model::Offset;
 
+use crate::journal::{is_full, is_out_of_handles};
+
 /// Why the files of a log could not do what was asked.
 #[derive(Debug, Error)]
 pub enum SegmentError {
@@ -14,6 +16,12 @@ pub enum SegmentError {
     #[error("no space to append to {}", path.display())]
     Full {
         /// The file that could not grow.
+        path: PathBuf,
+    },
+    /// No file handle is left, for this process or on the machine. Nothing was touched; asking again later is right.
+    #[error("no file handle is left for {}", path.display())]
+    NoHandles {
+        /// What could not be opened.
         path: PathBuf,
     },
     /// The operating system refused. After a failed write or flush the log is offline.
@@ -64,8 +72,11 @@ pub enum SegmentError {
 
 impl SegmentError {
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SegmentError {
-        move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SegmentError::Full { path: path.into() },
+        // A flush that says "no space" has lost what was written before, and the next one would report success.
+        let takes_space = matches!(doing, "create" | "grow" | "write");
+        move |source| match () {
+            _ if takes_space && is_full(&source) => SegmentError::Full { path: path.into() },
+            _ if is_out_of_handles(&source) => SegmentError::NoHandles { path: path.into() },
             _ => SegmentError::Io { doing, path: path.into(), source },
         }
     }
@@ -77,5 +88,25 @@ impl SegmentError {
     /// Whether waiting for space helps.
     pub fn is_full(&self) -> bool {
         matches!(self, SegmentError::Full { .. })
+    }
+
+    /// Whether nothing is wrong with the files, and asking again later is right.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, SegmentError::Full { .. } | SegmentError::NoHandles { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_takes_space_can_wait_for_it() {
+        const ENOSPC: i32 = 28;
+        const EMFILE: i32 = 24;
+        let of = |doing, errno| SegmentError::io(doing, Path::new("f"))(io::Error::from_raw_os_error(errno));
+        assert!(["create", "grow", "write"].into_iter().all(|doing| of(doing, ENOSPC).is_full()));
+        assert!(["flush", "cut", "rename"].into_iter().all(|doing| !of(doing, ENOSPC).is_passing()));
+        assert!(of("open", EMFILE).is_passing() && !of("open", EMFILE).is_full());
     }
 }

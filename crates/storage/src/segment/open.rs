@@ -47,22 +47,8 @@ impl SegmentSet {
     ) -> Result<Rc<SegmentSet>, SegmentError> {
         let start = at.checkpoint.map_or(at.start, |checkpoint| checkpoint.end);
         let dir_exists = fs::exists(&dir).await.map_err(SegmentError::io("open", &dir))?;
-        let state = State {
-            config,
-            closed: Vec::new(),
-            growing: None,
-            end: start,
-            flushed: start,
-            settled: at.checkpoint.map_or(Offset(0), settled),
-            clean_bytes: 0,
-            generation: 0,
-            // What is found may be in the cache of a disk that the last process did not flush.
-            names_unflushed: dir_exists,
-            names_made: 0,
-            dir_unflushed: dir_exists,
-            dir_exists,
-            failed: false,
-        };
+        let settled = at.checkpoint.map_or(Offset(0), settled);
+        let state = State { settled, ..State::empty(config, start, dir_exists) };
         let set = SegmentSet::assemble(shard, dir, group, state);
         if set.state.borrow().dir_exists {
             set.open_files(at).await?;
@@ -70,6 +56,18 @@ impl SegmentSet {
         set.check_complete(at)?;
         set.drop_before(at.start).await?;
         Ok(set)
+    }
+
+    /// Those of a log whose files cannot be opened: offline until they are mended and opened again.
+    pub(crate) fn offline(
+        shard: Rc<SegmentShard>,
+        dir: PathBuf,
+        group: GroupId,
+        config: LogConfig,
+        end: Position,
+    ) -> Rc<SegmentSet> {
+        let state = State { failed: true, ..State::empty(config, end, true) };
+        SegmentSet::assemble(shard, dir, group, state)
     }
 
     async fn open_files(&self, at: OpenAt<'_>) -> Result<(), SegmentError> {

@@ -18,6 +18,7 @@ use super::frame::{FRAME_HEADER_LEN, Frame, Seal};
 use super::header::FILE_HEADER_LEN;
 use super::index::{IndexRow, SparseIndex};
 use super::set::{Segment, SegmentSet};
+use super::summary::Summary;
 use super::walker::{Walk, Walked, Walker};
 use super::{Position, SegmentError};
 
@@ -358,6 +359,7 @@ impl SegmentSet {
         seek: Seek,
     ) -> Result<Source, SegmentError> {
         let (summary, index) = self.load(segment).await?;
+        check_adjoins(segment, &summary, end)?;
         Ok(Source {
             id: segment.id,
             path: segment.path.borrow().clone(),
@@ -456,6 +458,16 @@ fn choose(piece: Piece, below: Offset, max_bytes: usize) -> Vec<CachedBatch> {
     }
     debug_assert!(wanted.first().is_none_or(|first| first.end > piece.start), "a piece begins with what was wanted");
     wanted
+}
+
+/// A segment that ends before the next one begins has lost its end, or the one behind it is missing. That is no gap that
+/// compaction left: those lie inside segments.
+pub(crate) fn check_adjoins(segment: &Segment, summary: &Summary, end: Offset) -> Result<(), SegmentError> {
+    if summary.end.offset == end {
+        return Ok(());
+    }
+    let what = format!("it ends at offset {}, what is there of the log goes on at {end}", summary.end.offset);
+    Err(SegmentError::corrupt(&segment.path.borrow(), summary.bytes, what))
 }
 
 pub(crate) fn bad_payload(walker: &Walker, walked: &Walked) -> SegmentError {

@@ -153,10 +153,10 @@ impl SegmentSet {
         &self.dir
     }
 
-    /// What to journal about what is flushed now, without flushing anything.
+    /// What to journal about what is flushed now, without flushing anything. `None` if not all is, or if it is offline.
     pub fn checkpoint(&self) -> Option<SegmentCheckpoint> {
         let state = self.state.borrow();
-        (state.flushed == state.end).then(|| state.checkpoint())
+        (state.flushed == state.end && !state.failed).then(|| state.checkpoint())
     }
 
     /// Flushes everything up to the end and says what to journal about it.
@@ -244,10 +244,10 @@ impl SegmentSet {
         }
     }
 
-    /// Passes on `result`; an error other than a lack of space takes the log offline.
+    /// Passes on `result`; an error other than a lack of space or handles takes the log offline.
     pub(crate) fn fail_on_error<T>(&self, result: Result<T, SegmentError>) -> Result<T, SegmentError> {
         if let Err(error) = &result
-            && !error.is_full()
+            && !error.is_passing()
         {
             tracing::error!(group = self.group.0, %error, "log taken offline");
             self.state.borrow_mut().failed = true;
@@ -359,6 +359,26 @@ impl SegmentSet {
 }
 
 impl State {
+    /// Of a log that goes on at `end` and of whose files nothing is known yet.
+    pub(crate) fn empty(config: LogConfig, end: Position, dir_exists: bool) -> Self {
+        State {
+            config,
+            closed: Vec::new(),
+            growing: None,
+            end,
+            flushed: end,
+            settled: Offset(0),
+            clean_bytes: 0,
+            generation: 0,
+            // What is found may be in the cache of a disk that the last process did not flush.
+            names_unflushed: dir_exists,
+            names_made: 0,
+            dir_unflushed: dir_exists,
+            dir_exists,
+            failed: false,
+        }
+    }
+
     pub(crate) fn start_offset(&self) -> Offset {
         let growing = self.growing.as_ref().map(|growing| growing.name.base);
         self.closed.first().map(|first| first.name.base).or(growing).unwrap_or(self.end.offset)

@@ -227,14 +227,18 @@ impl SegmentSet {
             (RetentionLimits { ms: config.retention_ms, bytes: config.retention_bytes }, state.closed.clone())
         };
         let mut known = 0;
-        // Facts cost a read the first time, so a segment is only looked at once all before it may go.
+        // Facts cost a read the first time, so a segment is only looked at once all before it may go. One that cannot be
+        // read is taken for young, as if it were not known yet.
         loop {
             let facts = self.retention_facts(known);
             let count = retention::plan(&facts, limits, now_ms, high_watermark);
             if count < known || known >= closed.len() {
                 return self.start_behind(count).await;
             }
-            self.summary(&closed[known]).await?;
+            self.check_online()?;
+            if let Err(error) = self.summary(&closed[known]).await {
+                tracing::warn!(group = self.group.0, %error, "a segment is taken for young");
+            }
             known += 1;
         }
     }
@@ -258,10 +262,16 @@ impl SegmentSet {
     /// The place behind the first `count` segments.
     async fn start_behind(&self, count: usize) -> Result<Option<Position>, SegmentError> {
         let Some(last) = count.checked_sub(1) else { return Ok(None) };
-        let closed = self.state.borrow().closed.get(last).cloned();
-        match closed {
-            Some(closed) => Ok(Some(self.summary(&closed).await?.end)),
-            None => Ok(Some(self.end())),
+        let (closed, growing) = {
+            let state = self.state.borrow();
+            let growing = state.growing.as_ref().map_or(state.end, |growing| growing.summary.base);
+            (state.closed.clone(), if count > state.closed.len() { state.end } else { growing })
+        };
+        // Where the next one begins: that is behind the last one even if the last one cannot be read.
+        let Some(next) = closed.get(count) else { return Ok(Some(growing)) };
+        match self.summary(next).await {
+            Ok(next) => Ok(Some(next.base)),
+            Err(_) => Ok(Some(self.summary(&closed[last]).await?.end)),
         }
     }
 

@@ -26,7 +26,7 @@ use crate::segment::frame::{Body, Frame, Seal};
 use crate::segment::header::FileHeader;
 use crate::segment::index::SparseIndex;
 use crate::segment::name::SegmentName;
-use crate::segment::read::{Seek, bad_payload};
+use crate::segment::read::{Seek, bad_payload, check_adjoins};
 use crate::segment::set::{Segment, SegmentSet, remove_file};
 use crate::segment::summary::Summary;
 use crate::segment::walker::Walked;
@@ -102,8 +102,12 @@ impl SegmentSet {
 
     async fn compaction_facts(&self, closed: &[Rc<Segment>]) -> Result<Vec<CompactionFacts>, SegmentError> {
         let mut facts = Vec::with_capacity(closed.len());
-        for segment in closed {
+        for (place, segment) in closed.iter().enumerate() {
             let summary = self.summary(segment).await?;
+            if let Some(next) = closed.get(place + 1) {
+                // A merge over a hole would make it look like what compaction leaves.
+                check_adjoins(segment, &summary, next.name.base)?;
+            }
             facts.push(CompactionFacts {
                 base: summary.base.offset,
                 end: summary.end.offset,
@@ -166,6 +170,10 @@ impl SegmentSet {
             };
             let bytes = rewritten.summary.bytes;
             let replaced = self.put_in_place(&closed[group.clone()], rewritten).await;
+            if replaced.is_err() {
+                // Which names there are is not known, whatever the reason.
+                self.state.borrow_mut().failed = true;
+            }
             if !self.fail_on_error(replaced)? {
                 break;
             }

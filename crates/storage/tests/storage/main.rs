@@ -15,6 +15,8 @@ use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, Storage, StorageConfig, StorageError};
 use bytes::Bytes;
 
+mod files;
+
 const TERM: Term = Term(1);
 
 fn sim(seed: u64, disk: DiskFaults) -> Sim {
@@ -457,126 +459,6 @@ fn a_log_whose_segment_fails_is_offline_alone_and_comes_back() {
         assert_eq!(offsets(&logs[1]).await.len(), 400);
     })
     .finished();
-}
-
-#[test]
-fn a_removal_ends_a_compaction_under_way() {
-    let mut sim = sim(20, DiskFaults::default());
-    let config = |compact| LogConfig {
-        compact,
-        segment_bytes: 4 << 10,
-        min_cleanable_dirty_permille: 0,
-        ..LogConfig::keeping()
-    };
-    sim.run(move || async move {
-        let (_dir, storage, _) = open().await;
-        let log = storage.create_log(id(1), config(false)).await.expect("it is created");
-        for round in 0..400u64 {
-            storage.until_room().await;
-            let mut builder = BatchBuilder::new().at(log.end_offset(), TERM);
-            builder.push(1, Some(&round.to_le_bytes()), Some(&[7; 500]), &[]);
-            let bytes = builder.build();
-            let header = BatchHeader::parse(&bytes).expect("it was just built");
-            let last = log.append(TERM, Entry::Batch { header, bytes }).expect("it is taken");
-            commit(&log, last).await;
-        }
-        until(|| storage.stats().tail_bytes == 0).await;
-        storage.shutdown().await;
-    })
-    .finished();
-    sim.disk().set_faults(DiskFaults { latency: Duration::from_millis(5), ..DiskFaults::default() });
-    sim.run(move || async move {
-        let config_of_all = StorageConfig { compaction_map_bytes: 1 << 20, ..tiny() };
-        let (_dir, storage, logs) = open_with(config_of_all).await.expect("it opens");
-        logs[0].set_config(config(true));
-        logs[0].set_producer_source(Rc::new(Vec::new));
-        let dir = format!("/data/topics/{}/1-1", TopicId(7));
-        let is_compacting = async || {
-            let names = rt::fs::read_dir(dir.as_ref()).await.expect("it is there");
-            names.iter().any(|entry| entry.name.to_string_lossy().ends_with(".tmp"))
-        };
-        while !is_compacting().await {
-            rt::sleep(Duration::from_millis(1)).await;
-        }
-        let begun = rt::now();
-        storage.remove_log(GroupId(1)).await.expect("it is removed");
-        assert!(rt::now() - begun < Duration::from_millis(200), "it took {:?}", rt::now() - begun);
-        assert!(!rt::fs::exists(dir.as_ref()).await.expect("it can be seen"));
-    })
-    .finished();
-}
-
-/// What stands in the way of a removal may stay for long: the journal goes on, and so does the removal at last.
-#[test]
-fn a_removal_that_fails_is_tried_again_while_the_journal_goes_round() {
-    let mut sim = sim(21, DiskFaults::default());
-    sim.run(|| async {
-        let (_dir, storage, _) = open().await;
-        let removed = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
-        let other = storage.create_log(id(2), LogConfig::keeping()).await.expect("it is created");
-        let last = append(&removed, 5000);
-        commit(&removed, last).await;
-        until(|| storage.stats().tail_bytes == 0).await;
-        let dir = format!("/data/topics/{}/1-1", TopicId(7));
-        rt::fs::remove_dir_all(dir.as_ref()).await.expect("it is removed");
-        rt::fs::write_durably(dir.as_ref(), b"no directory").await.expect("it is written");
-        storage.remove_log(GroupId(1)).await.expect_err("a file is no directory");
-        for _ in 0..400 {
-            storage.until_room().await;
-            let last = append(&other, 1000);
-            commit(&other, last).await;
-        }
-        let stats = storage.stats();
-        assert!(stats.journal.recycled > 3 && stats.journal.file_bytes <= 256 << 10, "{stats:?}");
-        rt::fs::remove_file(dir.as_ref()).await.expect("it is removed");
-        rt::fs::create_dir_all(dir.as_ref()).await.expect("it is made");
-        for _ in 0..1000 {
-            rt::sleep(Duration::from_millis(1)).await;
-        }
-        assert!(!rt::fs::exists(dir.as_ref()).await.expect("it can be seen"), "it is tried again");
-    })
-    .finished();
-    sim.crash();
-    sim.run(|| async {
-        let (_dir, _storage, logs) = open().await;
-        assert_eq!(logs.iter().map(|log| log.id().group.0).collect::<Vec<_>>(), [2]);
-    })
-    .finished();
-}
-
-/// Removals and the recycling of the journal meet at every step, and the machine goes down at any of them.
-#[test]
-fn a_removal_under_way_leaves_a_journal_that_is_read_back() {
-    for seed in seeds(40) {
-        let disk = DiskFaults { latency: Duration::from_micros(50), ..DiskFaults::default() };
-        let mut sim = sim(seed, disk);
-        sim.crash_after(1500 + seed * 97 % 3000);
-        let outcome = sim.run(|| async {
-            let (_dir, storage, _) = open().await;
-            let busy = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
-            for round in 0..400u64 {
-                let retention = LogConfig { delete: true, retention_bytes: Some(1 << 10), ..LogConfig::keeping() };
-                let config = LogConfig { segment_bytes: 1 << 10, ..retention };
-                let log = storage.create_log(id(2 + round), config).await.expect("it is created");
-                for group in [&log, &log, &log, &log, &busy] {
-                    storage.until_room().await;
-                    let last = append(group, 600);
-                    commit(group, last).await;
-                }
-                if round >= 4 {
-                    if let Some(old) = storage.log(GroupId(2 + round - 4)) {
-                        append(&old, 100);
-                    }
-                    let storage = storage.clone();
-                    let remove = async move { storage.remove_log(GroupId(2 + round - 4)).await };
-                    rt::spawn(rt::Group::Cluster, remove).detach();
-                }
-            }
-        });
-        assert!(!matches!(outcome, Outcome::Fatal(_)), "seed {seed}: {outcome:?}");
-        let opened = sim.run(|| async { open_with(tiny()).await.map(|_| ()).map_err(|error| error.to_string()) });
-        assert_eq!(opened.finished(), Ok(()), "seed {seed}");
-    }
 }
 
 #[test]

@@ -274,6 +274,7 @@ async fn read(
             header,
             body,
             permit: Some(permit),
+            shared: None,
             turn: Some(Turn(turn)),
             next,
             received,

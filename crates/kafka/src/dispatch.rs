@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use ailurus_base::sync::oneshot;
@@ -34,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// Memory that is granted for the frame, or for what is kept of it.
     pub(crate) permit: Option<Permit>,
+    /// The same while others hold parts of the frame.
+    pub(crate) shared: Option<Arc<Foreign<Permit>>>,
     pub(crate) turn: Option<Turn>,
     /// Ends when all answers before this one are sent.
     pub(crate) next: oneshot::Receiver<()>,
@@ -88,6 +91,13 @@ impl Request {
             (None, Some(mut frame)) => Some(frame.split(bytes.min(frame.bytes()))),
             (None, None) => None,
         };
+    }
+
+    /// For those at other shards who hold parts of the frame: its memory counts as taken until the last of them, and this
+    /// request, let go.
+    pub(crate) fn share_permit(&mut self) -> Option<Arc<Foreign<Permit>>> {
+        self.shared = self.permit.take().map(|permit| Arc::new(Foreign::new(permit)));
+        self.shared.clone()
     }
 
     /// Memory that the answer needs until it is written.

@@ -2,9 +2,13 @@
 //!
 //! One crossing per owner shard. The calls are made before the turn ends, and calls between two shards start in the
 //! order in which they were made, so the appends of a connection keep the order of its requests.
+//!
+//! Memory granted for the frame is given back when the last of its batches is appended or refused, whatever has become
+//! of the request by then: what waits at an owner is never more than what was granted.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ailurus_cluster::Cluster;
@@ -14,7 +18,7 @@ use ailurus_partition::append::Origin;
 use ailurus_partition::{AppendOutcome, Appended, Partition, Refusal};
 use ailurus_record::{Codec, Limits, RecordError, VerifiedBatch, records, verify};
 use ailurus_replica::Settlement;
-use ailurus_rt::{self as rt, Lane};
+use ailurus_rt::{self as rt, Foreign, Instant, Lane, Permit};
 use ailurus_wire::ErrorCode;
 use ailurus_wire::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -73,27 +77,43 @@ pub(crate) async fn produce(request: &mut Request, body: ProduceRequest) -> Prod
     let mut response = blank_response(&body);
     let timeout = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
     let items = accept(request, body, acks, &mut response).await;
-    let calls = send_to_owners(&request.shard.cluster, items, acks.unwrap_or(Acks::None));
+    // As in Kafka, only acks=all has a time: what the others promise is done or will be.
+    let deadline = (acks == Some(Acks::All)).then(|| rt::now() + timeout);
+    let terms = Terms { acks: acks.unwrap_or(Acks::None), deadline };
+    let permit = request.share_permit();
+    let calls = send_to_owners(&request.shard.cluster, items, terms, permit);
     request.end_turn();
-    if acks == Some(Acks::None) {
-        // Nobody waits for an answer, and nothing may be taken back; only a failure is of interest.
-        for (places, call) in calls {
-            fill(&mut response, places.into_iter().zip(call.await));
-        }
-        let failed = errors(&response).any(|code| code.is_error());
-        return if failed { Produced::Close } else { Produced::Silence };
-    }
-    let deadline = rt::now() + timeout;
     for (places, call) in calls {
-        match rt::timeout(deadline - rt::now(), call).await {
-            Ok(results) => fill(&mut response, places.into_iter().zip(results)),
-            Err(_) => {
-                let late = places.into_iter().map(|place| (place, Err(Failure::of(ErrorCode::RequestTimedOut))));
-                fill(&mut response, late);
-            }
+        match before(deadline, call).await {
+            Some(results) => fill(&mut response, places.into_iter().zip(results)),
+            None => fill(&mut response, places.into_iter().map(|place| (place, Err(late())))),
         }
     }
-    Produced::Reply(response)
+    match acks {
+        // Nobody waits for an answer; only a failure is of interest.
+        Some(Acks::None) if errors(&response).any(|code| code.is_error()) => Produced::Close,
+        Some(Acks::None) => Produced::Silence,
+        _ => Produced::Reply(response),
+    }
+}
+
+/// What an append promises, and by when.
+#[derive(Clone, Copy)]
+struct Terms {
+    acks: Acks,
+    deadline: Option<Instant>,
+}
+
+/// What `work` gives, unless `deadline` passes before.
+async fn before<F: Future>(deadline: Option<Instant>, work: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => rt::timeout(deadline - rt::now(), work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+fn late() -> Failure {
+    Failure::of(ErrorCode::RequestTimedOut)
 }
 
 /// A response with a place for each partition, in the order of the request.
@@ -185,7 +205,12 @@ struct Share {
 }
 
 /// Makes one call per owner shard. The order of a shard's items is the order of the request.
-fn send_to_owners(cluster: &Rc<Cluster>, items: Vec<Item>, acks: Acks) -> Vec<(Vec<Place>, rt::Call<Vec<ItemResult>>)> {
+fn send_to_owners(
+    cluster: &Rc<Cluster>,
+    items: Vec<Item>,
+    terms: Terms,
+    permit: Option<Arc<Foreign<Permit>>>,
+) -> Vec<(Vec<Place>, rt::Call<Vec<ItemResult>>)> {
     let mut shares: BTreeMap<ShardId, Share> = BTreeMap::new();
     for item in items {
         // A partition that has no owner yet is answered by the shard at hand, which does not lead it.
@@ -195,19 +220,24 @@ fn send_to_owners(cluster: &Rc<Cluster>, items: Vec<Item>, acks: Acks) -> Vec<(V
         share.batches.push((item.target, item.batch));
     }
     let call = |(owner, share): (ShardId, Share)| {
-        let append = move |owner: Rc<Cluster>| append_all(owner, share.batches, acks);
+        let permit = permit.clone();
+        let append = move |owner: Rc<Cluster>| append_all(owner, share.batches, terms, permit);
         (share.places, cluster.sharded().on_async(owner, Lane::Kafka, append))
     };
     shares.into_iter().map(call).collect()
 }
 
-/// At the owner: appends all in one step, then waits for the promises.
+/// At the owner: appends all in one step, then waits for the promises. What finds no room in time is not appended.
 async fn append_all(
     owner: Rc<Cluster>,
     batches: Vec<(TopicIdPartition, VerifiedBatch)>,
-    acks: Acks,
+    terms: Terms,
+    permit: Option<Arc<Foreign<Permit>>>,
 ) -> Vec<ItemResult> {
-    owner.until_room().await;
+    if before(terms.deadline, owner.until_room()).await.is_none() {
+        return batches.iter().map(|_| Err(late())).collect();
+    }
+    let acks = terms.acks;
     let now = rt::unix_ms();
     let append = |(target, batch): (TopicIdPartition, VerifiedBatch)| {
         let partition = owner.partition(target).ok_or_else(|| Failure::of(ErrorCode::NotLeaderOrFollower))?;
@@ -223,6 +253,7 @@ async fn append_all(
     };
     // The frames go home here: the tail has its own copy.
     let appended: Vec<Result<(Rc<Partition>, Appended), Failure>> = batches.into_iter().map(append).collect();
+    drop(permit);
     let mut results = Vec::with_capacity(appended.len());
     for appended in appended {
         results.push(match appended {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod fetch;
+mod produce;
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -17,7 +18,7 @@ use ailurus_coordinator::Groups;
 use ailurus_model::{PartitionId, TopicIdPartition};
 use ailurus_record::BatchBuilder;
 use ailurus_rt::sim::{Sim, SimConfig};
-use ailurus_rt::{self as rt, Lane, Sharded};
+use ailurus_rt::{self as rt, Lane, Permit, Sharded};
 use ailurus_settings::BrokerSettings;
 use ailurus_storage::StorageConfig;
 use ailurus_wire::incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest};
@@ -30,8 +31,12 @@ use crate::server::{Endpoint, KafkaShard, start_shards};
 
 /// Runs `test` on a machine of so many shards, with a few seeds.
 fn on_shards<F: Future<Output = ()>>(shards: u16, test: impl Fn(Broker) -> F + Copy + 'static) {
+    on_machine(SimConfig { shards, ..SimConfig::default() }, test);
+}
+
+fn on_machine<F: Future<Output = ()>>(config: SimConfig, test: impl Fn(Broker) -> F + Copy + 'static) {
     for seed in 0..5 {
-        let mut sim = Sim::new(seed, SimConfig { shards, ..SimConfig::default() });
+        let mut sim = Sim::new(seed, config.clone());
         sim.run(move || async move { test(Broker::start().await).await }).finished();
     }
 }
@@ -74,6 +79,16 @@ impl Broker {
 
     /// What the broker answers.
     async fn call<R: ailurus_wire::Request>(self, version: i16, request: &R) -> R::Response {
+        match self.ask(version, request, None).await {
+            Answer::Send(parts, _held) => {
+                decode_response(&mut Bytes::from(parts.concat()).slice(4..), version).unwrap().1
+            }
+            Answer::Silence | Answer::Close => panic!("there is no answer"),
+        }
+    }
+
+    /// What becomes of a request for whose frame this was granted.
+    async fn ask<R: ailurus_wire::Request>(self, version: i16, request: &R, permit: Option<Permit>) -> Answer {
         let frame: Bytes = encode_request(1, None, version, request).unwrap().concat().into();
         let mut body = frame.slice(4..);
         let header = RequestHeader::decode(&mut body).unwrap();
@@ -82,7 +97,8 @@ impl Broker {
             shard: self.shards.local(),
             header,
             body,
-            permit: None,
+            permit,
+            shared: None,
             turn: None,
             next,
             received: rt::now(),
@@ -90,12 +106,7 @@ impl Broker {
             held: Vec::new(),
         };
         drop(answers_before);
-        match dispatch::answer(request).await {
-            Answer::Send(parts, _held) => {
-                decode_response(&mut Bytes::from(parts.concat()).slice(4..), version).unwrap().1
-            }
-            Answer::Silence | Answer::Close => panic!("there is no answer"),
-        }
+        dispatch::answer(request).await
     }
 
     /// Appends records with acks=all, each with its key if there is one.

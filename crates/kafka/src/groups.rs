@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
-use ailurus_cluster::command::Command;
+use ailurus_cluster::command::{Command, Reply};
+use ailurus_cluster::plan::TopicRefusal;
 use ailurus_cluster::{Cluster, OFFSETS_TOPIC};
 use ailurus_coordinator::{
     DescribedGroup, DescribedMember, GroupError, HeartbeatRequest, JoinRequest, LeaveRequest, LeavingMember,
     ListFilter, Protocol, SyncRequest,
 };
+use ailurus_rt as rt;
 use ailurus_wire::{ErrorCode, Str};
 use ailurus_wire::{
     delete_groups, describe_groups, find_coordinator, heartbeat, join_group, leave_group, list_groups, sync_group,
@@ -20,15 +22,16 @@ use bytes::Bytes;
 use crate::dispatch::{Request, enqueued};
 use crate::entries::once;
 
-/// How long FindCoordinator waits for `__consumer_offsets` when it has to be created.
-const CREATE_TIME: Duration = Duration::from_secs(5);
+/// How long FindCoordinator waits, for all of its groups together, until their coordinators are there: `__consumer_offsets` may
+/// have to be created.
+const FIND_TIME: Duration = Duration::from_secs(5);
 
 /// FindCoordinator's types of key.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-/// Operations on groups that Kafka names: read, delete, describe, describe and alter configs (bits by AclOperation).
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
+/// Operations on groups that Kafka 4 names: read, delete, describe, describe and alter configs (bits by AclOperation).
+const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// Kafka's code of a refusal; none for success.
 pub(crate) fn code(error: Option<GroupError>) -> ErrorCode {
@@ -54,9 +57,9 @@ pub(crate) async fn find_coordinator(
 ) -> find_coordinator::FindCoordinatorResponse {
     let batched = request.version() >= 4;
     let keys = if batched { body.coordinator_keys } else { vec![body.key] };
-    let mut found = Vec::new();
+    let (mut found, deadline) = (Vec::new(), rt::now() + FIND_TIME);
     for key in keys {
-        found.push(find(request, body.key_type, key).await);
+        found.push(find(request, body.key_type, key, deadline).await);
     }
     if batched {
         return find_coordinator::FindCoordinatorResponse { coordinators: found, ..Default::default() };
@@ -72,7 +75,7 @@ pub(crate) async fn find_coordinator(
     }
 }
 
-async fn find(request: &Request, key_type: i8, key: Str) -> find_coordinator::Coordinator {
+async fn find(request: &Request, key_type: i8, key: Str, deadline: rt::Instant) -> find_coordinator::Coordinator {
     let refused = |error_code: ErrorCode| find_coordinator::Coordinator {
         key: key.clone(),
         node_id: -1,
@@ -87,10 +90,13 @@ async fn find(request: &Request, key_type: i8, key: Str) -> find_coordinator::Co
         TRANSACTION => return refused(ErrorCode::TransactionalIdAuthorizationFailed),
         _ => return refused(ErrorCode::InvalidRequest),
     }
-    if !offsets_topic_is_led(&request.shard.cluster).await {
+    let (cluster, groups) = (&request.shard.cluster, request.shard.groups);
+    if !has_offsets_topic(cluster).await {
         return refused(ErrorCode::CoordinatorNotAvailable);
     }
-    let Some(node) = request.shard.groups.coordinator_of(&key) else {
+    // Only the partition of this group: another one that cannot be opened is no matter of its.
+    let led = cluster.changed().until(|| groups.coordinator_of(&key));
+    let Ok(node) = rt::timeout(deadline - rt::now(), led).await else {
         return refused(ErrorCode::CoordinatorNotAvailable);
     };
     let advertised = &request.shard.advertised;
@@ -103,13 +109,23 @@ async fn find(request: &Request, key_type: i8, key: Str) -> find_coordinator::Co
     }
 }
 
-/// Creates `__consumer_offsets` at the first need.
-async fn offsets_topic_is_led(cluster: &Cluster) -> bool {
-    if cluster.state().topic(OFFSETS_TOPIC).is_none() {
-        // Whoever comes second is told that it exists, which is what was wanted.
-        let _created_by_us_or_others = cluster.submit(Command::CreateTopics(vec![cluster.offsets_topic()])).await;
+/// Creates `__consumer_offsets` at the first need; false if it cannot be created.
+async fn has_offsets_topic(cluster: &Cluster) -> bool {
+    if cluster.state().topic(OFFSETS_TOPIC).is_some() {
+        return true;
     }
-    cluster.until_led(OFFSETS_TOPIC, CREATE_TIME).await
+    let refusal = match cluster.submit(Command::CreateTopics(vec![cluster.offsets_topic()])).await {
+        Ok(Reply::Topics(results)) => results.into_iter().find_map(Result::err),
+        Ok(_) | Err(_) => Some(TopicRefusal::Unavailable),
+    };
+    match refusal {
+        // Whoever comes second is told that it exists, which is what was wanted.
+        None | Some(TopicRefusal::Exists) => true,
+        Some(refusal) => {
+            tracing::error!(topic = OFFSETS_TOPIC, ?refusal, "groups have no coordinator: their topic was not created");
+            false
+        }
+    }
 }
 
 pub(crate) async fn join_group(

@@ -9,6 +9,10 @@
 //! A string is int16 length and UTF-8, null is -1; bytes have an int32 length. A record without value is a tombstone.
 //! Keys of other versions belong to coordinators that this broker does not have (KIP-848, KIP-932); they are told apart,
 //! not guessed at.
+//!
+//! Whoever may write to the topic writes what is read here: what this broker could not hold or write again is an error.
+
+use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes};
 use thiserror::Error;
@@ -108,6 +112,24 @@ pub enum FormatError {
     /// A field that must not be null is.
     #[error("the {0} is null")]
     Null(&'static str),
+    /// A string is longer than this broker could write it again.
+    #[error("the {field} has {length} bytes, at most {max} can be written")]
+    TooLong {
+        /// Which field.
+        field: &'static str,
+        /// Its length.
+        length: usize,
+        /// The longest that can be written.
+        max: usize,
+    },
+    /// Two members of a group have the same id.
+    #[error("two members have the {field} {id}")]
+    Twice {
+        /// Member id or instance id.
+        field: &'static str,
+        /// The id.
+        id: String,
+    },
     /// A number of variable length has more than five bytes.
     #[error("the length of the {0} has more than five bytes")]
     Varint(&'static str),
@@ -246,8 +268,11 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// True if the record format can hold the string.
 pub fn string_fits(text: &str) -> bool {
-    text.len() <= i16::MAX as usize
+    text.len() <= STRING_BYTES_MAX
 }
+
+/// The longest string of the versions that are written.
+const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
 fn read_offset(bytes: &[u8]) -> Result<CommittedOffset, FormatError> {
     let mut reader = Reader { rest: bytes, flexible: false };
@@ -275,6 +300,8 @@ fn read_group(bytes: &[u8]) -> Result<GroupMetadata, FormatError> {
     for _ in 0..count {
         members.push(read_member(&mut reader, version)?);
     }
+    check_distinct("member id", members.iter().map(|member| member.member_id.as_str()))?;
+    check_distinct("instance id", members.iter().filter_map(|member| member.instance_id.as_deref()))?;
     Ok(GroupMetadata {
         protocol_type,
         generation,
@@ -305,6 +332,16 @@ fn read_member(reader: &mut Reader<'_>, version: i16) -> Result<MemberMetadata, 
     };
     reader.skip_tags()?;
     Ok(member)
+}
+
+fn check_distinct<'a>(field: &'static str, ids: impl Iterator<Item = &'a str>) -> Result<(), FormatError> {
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        if !seen.insert(id) {
+            return Err(FormatError::Twice { field, id: id.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Reads Kafka's primitive types, both encodings.
@@ -371,6 +408,9 @@ impl<'a> Reader<'a> {
     fn nullable(&mut self, field: &'static str) -> Result<Option<String>, FormatError> {
         let length = if self.flexible { self.length(field)? } else { usize::try_from(self.i16(field)?).ok() };
         let Some(length) = length else { return Ok(None) };
+        if length > STRING_BYTES_MAX {
+            return Err(FormatError::TooLong { field, length, max: STRING_BYTES_MAX });
+        }
         let text = std::str::from_utf8(self.take(field, length)?).map_err(|_| FormatError::NotUtf8(field))?;
         Ok(Some(text.to_owned()))
     }

@@ -32,19 +32,23 @@ impl Group {
     fn replay_members(&mut self, cx: &mut Cx<'_>, stored: &GroupMetadata) {
         let gone = self.members.ids(|member| {
             let same = |stored: &&crate::format::MemberMetadata| {
-                stored.member_id == member.id || (member.is_static() && stored.instance_id == member.instance_id)
+                stored.instance_id == member.instance_id && (stored.member_id == member.id || member.is_static())
             };
             !stored.members.iter().any(|stored| same(&stored))
         });
         for id in gone {
             self.remove_member(cx, &id, GroupError::UnknownMemberId);
         }
-        let protocol = stored.protocol.as_deref().unwrap_or_default();
         for member in &stored.members {
             let known = member.instance_id.as_deref().and_then(|instance| self.members.instance(instance));
             if let Some(old) = known.map(|known| known.id.clone()).filter(|old| *old != member.member_id) {
+                // We never write that instances exchange their ids, but others may write to this log. It comes back below.
+                self.remove_member(cx, &member.member_id, GroupError::UnknownMemberId);
                 self.rename_member(cx, &old, member.member_id.clone());
             }
+        }
+        let protocol = stored.protocol.as_deref().unwrap_or_default();
+        for member in &stored.members {
             match self.members.get_mut(&member.member_id) {
                 Some(known) => known.adopt(member, protocol),
                 None => {

@@ -11,6 +11,9 @@ pub struct GroupConfig {
     pub initial_rebalance_delay_ms: u64,
     /// `group.max.size`: members per group.
     pub max_size: usize,
+    /// What the members of all groups of a shard may take in memory, in bytes: `memory.bytes` has a part for it. A join or an
+    /// assignment beyond is refused.
+    pub members_bytes_max: u64,
     /// How long a JoinGroup of a new member may stay parked (ms). Such a member does not know its id yet and cannot
     /// heartbeat, and a client that retries would leave one more behind each time.
     pub new_member_join_timeout_ms: u64,
@@ -29,6 +32,7 @@ impl Default for GroupConfig {
             max_session_timeout_ms: 1_800_000,
             initial_rebalance_delay_ms: 3_000,
             max_size: i32::MAX as usize,
+            members_bytes_max: 256 << 20,
             new_member_join_timeout_ms: 300_000,
             offset_metadata_max: 4096,
             offsets_retention_ms: 7 * 24 * 3600 * 1000,

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use ailurus_base::HashMap;
 use ailurus_base::sync::Notify;
@@ -17,13 +18,25 @@ use ailurus_settings::BrokerConfig;
 
 use crate::config::GroupConfig;
 use crate::driver::SliceDriver;
-use crate::slice::slice_of;
+use crate::error::GroupError;
+use crate::slice::{Slice, slice_of};
+
+/// Members of groups may take one part in so many of `memory.bytes`, shared equally between the shards.
+const MEMBERS_PART: u64 = 4;
+
+/// However little memory there is: a few members that say as much as they may.
+const MEMBERS_BYTES_MIN: u64 = 8 << 20;
+
+/// How long a commit waits for its shard to see what another shard has seen: a crossing or two. More means that it ends.
+const REVISION_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// See the module. Used through [`crate::Groups`].
 pub struct Coordinator {
     cluster: Rc<Cluster>,
     slices: RefCell<HashMap<PartitionId, Rc<SliceDriver>>>,
     topics: RefCell<KnownTopics>,
+    /// What the members of all groups here take in memory, in bytes.
+    held: Rc<Cell<u64>>,
     /// Rung when a slice has closed itself.
     attention: Rc<Notify>,
     watcher: Cell<Option<rt::Task<()>>>,
@@ -43,6 +56,7 @@ impl Coordinator {
             cluster,
             slices: RefCell::default(),
             topics: RefCell::default(),
+            held: Rc::default(),
             attention: Rc::default(),
             watcher: Cell::new(None),
             gate: rt::Gate::new(),
@@ -127,7 +141,21 @@ impl Coordinator {
         let cluster = self.cluster.clone();
         // Topics that were deleted while nobody looked.
         let gone = move |name: &str| cluster.state().topic(name).is_none();
-        SliceDriver::start(id, partition, config, self.attention.clone(), gone)
+        SliceDriver::start(id, partition, config, self.held.clone(), self.attention.clone(), gone)
+    }
+
+    /// Waits until a commit can be taken that was checked against the cluster as it is at `revision`: until this shard knows
+    /// what was deleted before, so that the commit counts as later, and has room for what is to be appended.
+    ///
+    /// # Errors
+    /// COORDINATOR_NOT_AVAILABLE: this shard does not come to know it.
+    pub(crate) async fn until_commit(&self, revision: Revision) -> Result<(), GroupError> {
+        let known = || (self.cluster.state().revision() >= revision).then_some(());
+        let waited = rt::timeout(REVISION_WAIT_MAX, self.cluster.changed().until(known)).await;
+        waited.map_err(|rt::Elapsed| GroupError::CoordinatorNotAvailable)?;
+        self.cluster.until_room().await;
+        self.forget_deleted_topics();
+        Ok(())
     }
 
     /// Offsets of topics that were deleted are removed; a topic of the same name that comes later begins without.
@@ -137,11 +165,13 @@ impl Coordinator {
         if gone.is_empty() {
             return;
         }
-        let slices = self.slices();
+        // A slice that is loading looks by itself when it is ready.
+        let end = |slice: Rc<SliceDriver>| Some((slice.look(Slice::offsets_end).ok()?, slice));
+        let slices: Vec<_> = self.slices().into_iter().filter_map(end).collect();
         let forget = async move {
             let _inside = pass;
-            for slice in slices {
-                slice.forget_topics(|name| gone.contains(name)).await;
+            for (end, slice) in slices {
+                slice.forget_topics(|name| gone.contains(name), end).await;
             }
         };
         rt::spawn(rt::Group::Compaction, forget).detach();
@@ -167,6 +197,8 @@ impl From<&BrokerConfig> for GroupConfig {
             min_session_timeout_ms: settings.group_min_session_timeout_ms,
             max_session_timeout_ms: settings.group_max_session_timeout_ms,
             initial_rebalance_delay_ms: u64::try_from(settings.group_initial_rebalance_delay_ms).unwrap_or(0),
+            members_bytes_max: (settings.memory_bytes as u64 / MEMBERS_PART / u64::from(rt::shard_count()))
+                .max(MEMBERS_BYTES_MIN),
             max_size: usize::try_from(settings.group_max_size).unwrap_or(1),
             offset_metadata_max: usize::try_from(settings.offset_metadata_max_bytes).unwrap_or(0),
             offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,

@@ -33,6 +33,8 @@ pub(crate) struct SliceDriver {
     id: PartitionId,
     log: SliceLog,
     config: Rc<GroupConfig>,
+    /// See [`Slice::with_held`].
+    held: Rc<Cell<u64>>,
     state: RefCell<State>,
     parked: RefCell<HashMap<Token, Parked>>,
     next_token: Cell<u64>,
@@ -58,6 +60,7 @@ impl SliceDriver {
         id: PartitionId,
         partition: Rc<Partition>,
         config: Rc<GroupConfig>,
+        held: Rc<Cell<u64>>,
         attention: Rc<Notify>,
         gone: impl Fn(&str) -> bool + 'static,
     ) -> Rc<Self> {
@@ -65,6 +68,7 @@ impl SliceDriver {
             id,
             log: SliceLog::new(partition),
             config,
+            held,
             state: RefCell::new(State::Loading),
             parked: RefCell::default(),
             next_token: Cell::new(0),
@@ -100,7 +104,7 @@ impl SliceDriver {
     async fn load(self: Rc<Self>, gone: impl Fn(&str) -> bool) {
         let began = rt::now();
         let slice = loop {
-            let mut slice = Slice::new(self.config.clone());
+            let mut slice = Slice::with_held(self.config.clone(), self.held.clone());
             match self.log.load(|record| slice.load(now(), record)).await {
                 Ok(()) => break slice,
                 Err(error) => {
@@ -110,10 +114,11 @@ impl SliceDriver {
             }
         };
         tracing::debug!(slice = %self.id, groups = slice.group_ids().len(), took = ?began.elapsed(), "group state is loaded");
+        let loaded_end = slice.offsets_end();
         *self.state.borrow_mut() = State::Ready(slice);
         // Only when it is ready: a log that refuses makes the driver close, and there must be something to close.
         let _closed = self.carry_out(|slice, now, effects| slice.loaded(now, effects));
-        self.forget_topics(gone).await;
+        self.forget_topics(gone, loaded_end).await;
         let timer = rt::spawn(rt::Group::Kafka, self.clone().keep_time());
         let sweeper = rt::spawn(rt::Group::Compaction, self.clone().sweep());
         self.tasks.borrow_mut().extend([timer, sweeper]);
@@ -248,12 +253,13 @@ impl SliceDriver {
         }
     }
 
-    /// Removes the offsets of topics that are gone.
-    pub(crate) async fn forget_topics(&self, gone: impl Fn(&str) -> bool) {
+    /// Removes the offsets of topics that are gone, of those before the place `before`.
+    pub(crate) async fn forget_topics(&self, gone: impl Fn(&str) -> bool, before: u64) {
         let Ok(groups) = self.look(Slice::group_ids) else { return };
         for group in groups {
-            let forget =
-                |slice: &mut Slice, now, effects: &mut Effects| slice.forget_topics(now, &group, &gone, effects);
+            let forget = |slice: &mut Slice, now, effects: &mut Effects| {
+                slice.forget_topics(now, &group, &gone, before, effects)
+            };
             if self.carry_out(forget).is_err() {
                 return;
             }

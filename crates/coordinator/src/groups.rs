@@ -117,10 +117,12 @@ impl Groups {
             refused.push((topic.clone(), partitions.iter().map(|partition| (partition.partition, None)).collect()));
         }
         let group_id = request.group_id.clone();
-        let commit = move |slice: Rc<SliceDriver>| async move {
+        let checked_at = self.parts.local().cluster().state().revision();
+        let commit = move |part: Rc<Coordinator>, slice: Rc<SliceDriver>| async move {
+            part.until_commit(checked_at).await?;
             slice.ask(|slice, now, effects| slice.commit(now, request, effects)).await
         };
-        self.on_slice(&group_id, commit).await.unwrap_or_else(|error| {
+        self.on_part(&group_id, commit).await.unwrap_or_else(|error| {
             refused.refuse(error);
             refused
         })
@@ -194,10 +196,23 @@ impl Groups {
         R: Send + 'static,
         F: Future<Output = Result<R, GroupError>> + 'static,
     {
+        self.on_part(group_id, |_, slice| ask(slice)).await
+    }
+
+    /// The same with the shard's part of the coordinator.
+    async fn on_part<R, F>(
+        &self,
+        group_id: &str,
+        ask: impl FnOnce(Rc<Coordinator>, Rc<SliceDriver>) -> F + Send + 'static,
+    ) -> Result<R, GroupError>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, GroupError>> + 'static,
+    {
         let (shard, slice) = self.place_of(group_id)?;
         let ask = move |part: Rc<Coordinator>| async move {
             let slice = part.slice(slice).ok_or(GroupError::NotCoordinator)?;
-            ask(slice).await
+            ask(part, slice).await
         };
         self.parts.on_async(shard, Lane::Kafka, ask).await
     }

@@ -11,6 +11,7 @@
 //! Verb, append and `appended` are one step without an await, so what a verb decided is still true when it is replayed.
 //! Answers, also those of verbs that return them, leave only after everything appended so far is committed.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -42,10 +43,16 @@ pub struct Slice {
     groups: HashMap<Rc<str>, Slot>,
     /// When each group next wants the time, at the latest; never later than its next deadline.
     timers: BTreeSet<(Tick, Rc<str>)>,
+    /// The place of the next offset that is committed or read.
+    next_place: u64,
+    /// What the members of all groups of the shard take in memory, in bytes.
+    held: Rc<Cell<u64>>,
 }
 
 struct Slot {
     group: Group,
+    /// Its part of `held`.
+    bytes: u64,
     /// Its entry in the timers.
     armed: Option<Tick>,
 }
@@ -53,7 +60,12 @@ struct Slot {
 impl Slice {
     /// A slice without groups.
     pub fn new(config: Rc<GroupConfig>) -> Self {
-        Slice { config, groups: HashMap::default(), timers: BTreeSet::new() }
+        Self::with_held(config, Rc::default())
+    }
+
+    /// The same, which counts what its members take together with other slices in `held`.
+    pub fn with_held(config: Rc<GroupConfig>, held: Rc<Cell<u64>>) -> Self {
+        Slice { config, groups: HashMap::default(), timers: BTreeSet::new(), next_place: 0, held }
     }
 
     /// JoinGroup. `uuid` is a fresh random number, for the case that the member needs an id. The answer comes under
@@ -90,7 +102,16 @@ impl Slice {
             && string_fits(&request.protocol_type)
             && request.protocols.iter().all(|protocol| string_fits(&protocol.name))
             && request.protocols.iter().map(|protocol| protocol.metadata.len()).sum::<usize>() <= METADATA_BYTES_MAX;
-        if fits { Ok(()) } else { Err(GroupError::InvalidRequest) }
+        if !fits {
+            return Err(GroupError::InvalidRequest);
+        }
+        let group = self.groups.get(request.group_id.as_str()).map(|slot| &slot.group);
+        let more = group.unwrap_or(&Group::new(Rc::from(""))).bytes_added(request);
+        if self.has_room(more) { Ok(()) } else { Err(GroupError::GroupMaxSizeReached) }
+    }
+
+    fn has_room(&self, more: u64) -> bool {
+        more == 0 || self.held.get().saturating_add(more) <= self.config.members_bytes_max
     }
 
     /// SyncGroup. The answer comes under `token`, perhaps from a later call.
@@ -100,6 +121,12 @@ impl Slice {
             return;
         }
         let group_id = request.group_id.clone();
+        let more = self.group(&group_id).assignment_bytes_added(&request);
+        if !self.has_room(more) {
+            // As for a group that does not fit into a record.
+            effects.sync(token, SyncReply::refused(GroupError::UnknownServerError));
+            return;
+        }
         self.with_group(now, &group_id, effects, |group, cx| group.sync(cx, token, request));
         self.settle(&group_id);
     }
@@ -221,10 +248,23 @@ impl Slice {
         }
     }
 
-    /// Tombstones for the group's offsets of topics that were deleted.
-    pub fn forget_topics(&mut self, now: Now, group_id: &str, deleted: impl Fn(&str) -> bool, effects: &mut Effects) {
+    /// The end of the offsets that are here now, in the order in which they came; for [`Slice::forget_topics`].
+    pub fn offsets_end(&self) -> u64 {
+        self.next_place
+    }
+
+    /// Tombstones for the group's offsets of topics that were deleted when the offsets ended at `before`. What was committed
+    /// since stays: it is for a new topic of the same name.
+    pub fn forget_topics(
+        &mut self,
+        now: Now,
+        group_id: &str,
+        deleted: impl Fn(&str) -> bool,
+        before: u64,
+        effects: &mut Effects,
+    ) {
         if self.groups.contains_key(group_id) {
-            self.with_group(now, group_id, effects, |group, cx| group.forget_topics(cx, deleted));
+            self.with_group(now, group_id, effects, |group, cx| group.forget_topics(cx, deleted, before));
         }
     }
 
@@ -274,7 +314,9 @@ impl Slice {
             Record::Offset { group, value: None, .. } if !self.groups.contains_key(group.as_str()) => {}
             Record::Group { group, value } => self.group(group).replay_group(&mut cx, value.as_ref()),
             Record::Offset { group, topic, partition, value } => {
-                self.group(group).replay_offset(topic, *partition, value.as_ref());
+                let place = self.next_place;
+                self.next_place += 1;
+                self.group(group).replay_offset(topic, *partition, value.as_ref(), place);
             }
         }
     }
@@ -306,9 +348,9 @@ impl Slice {
     }
 
     /// Forgets everything: the partition leads elsewhere now. All that is parked is answered with `error`.
-    pub fn close(self, error: GroupError) -> Effects {
+    pub fn close(mut self, error: GroupError) -> Effects {
         let mut effects = Effects::default();
-        for (_, mut slot) in self.groups {
+        for slot in self.groups.values_mut() {
             slot.group.abandon(&mut effects, error);
         }
         effects
@@ -317,7 +359,7 @@ impl Slice {
     fn group(&mut self, group_id: &str) -> &mut Group {
         if !self.groups.contains_key(group_id) {
             let id: Rc<str> = Rc::from(group_id);
-            self.groups.insert(id.clone(), Slot { group: Group::new(id), armed: None });
+            self.groups.insert(id.clone(), Slot { group: Group::new(id), bytes: 0, armed: None });
         }
         &mut self.groups.get_mut(group_id).expect("it is there now").group
     }
@@ -355,14 +397,26 @@ impl Slice {
             slot.armed = wanted;
             self.timers.extend(wanted.map(|due| (due, id)));
         }
+        let bytes = slot.group.members_bytes();
+        self.held.set(self.held.get() + bytes - slot.bytes);
+        slot.bytes = bytes;
         self.forget_if_empty(group_id);
     }
 
     fn forget_if_empty(&mut self, group_id: &str) {
         if self.groups.get(group_id).is_some_and(|slot| slot.group.is_forgettable()) {
             let slot = self.groups.remove(group_id);
-            assert!(slot.is_some_and(|slot| slot.armed.is_none()), "a group in which nobody is has no deadline");
+            let slot = slot.expect("it was there just now");
+            assert!(slot.armed.is_none(), "a group in which nobody is has no deadline");
+            self.held.set(self.held.get() - slot.bytes);
         }
+    }
+}
+
+impl Drop for Slice {
+    fn drop(&mut self) {
+        let bytes: u64 = self.groups.values().map(|slot| slot.bytes).sum();
+        self.held.set(self.held.get() - bytes);
     }
 }
 
@@ -401,6 +455,55 @@ mod tests {
         assert_eq!(uuid_text(0), "00000000-0000-4000-8000-000000000000");
         assert_eq!(uuid_text(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(uuid_text(u128::MAX).len() + 1, UUID_SUFFIX_LEN);
+    }
+
+    #[test]
+    fn members_of_all_slices_share_their_memory() {
+        let now = Now { tick: Tick(0), unix_ms: 0 };
+        let config =
+            GroupConfig { members_bytes_max: 100_000, initial_rebalance_delay_ms: 0, ..GroupConfig::default() };
+        let (config, held) = (Rc::new(config), Rc::new(Cell::new(0)));
+        let slices = [0, 1].map(|_| Slice::with_held(config.clone(), held.clone()));
+        let [mut one, mut other] = slices;
+        let join = |slice: &mut Slice, group: &str, id: &str, bytes: usize| {
+            let metadata = vec![0; bytes].into();
+            let request = JoinRequest {
+                group_id: group.to_owned(),
+                member_id: id.to_owned(),
+                session_timeout_ms: 10_000,
+                protocol_type: "consumer".to_owned(),
+                protocols: vec![crate::request::Protocol { name: "range".to_owned(), metadata }],
+                ..JoinRequest::default()
+            };
+            let mut effects = Effects::default();
+            slice.join(now, Token(0), 1, request, &mut effects);
+            match effects.answers.pop() {
+                Some((_, crate::Answer::Join(reply))) => (reply.error, reply.member_id),
+                other => unreachable!("a join without delay is answered: {other:?}"),
+            }
+        };
+        let full = Some(GroupError::GroupMaxSizeReached);
+        let (error, id) = join(&mut one, "g", "", 60_000);
+        assert_eq!(error, None);
+        assert_eq!(join(&mut other, "h", "", 60_000).0, full, "the slices count together");
+        assert_eq!(join(&mut one, "g", &id, 60_000).0, None, "a member says the same again");
+        assert_eq!(join(&mut one, "g", &id, 120_000).0, full);
+        let sync = |bytes: usize| SyncRequest {
+            group_id: "g".to_owned(),
+            generation: 1,
+            member_id: id.clone(),
+            assignments: vec![(id.clone(), vec![0; bytes].into())],
+            ..SyncRequest::default()
+        };
+        let mut effects = Effects::default();
+        one.sync(now, Token(1), sync(60_000), &mut effects);
+        assert!(effects.records.is_empty(), "no room for the assignment");
+        one.sync(now, Token(2), sync(1_000), &mut effects);
+        one.appended(now, &std::mem::take(&mut effects.records), &mut effects);
+        assert!(held.get() > 61_000 && held.get() < 70_000, "{} bytes", held.get());
+        drop(one);
+        assert_eq!(held.get(), 0);
+        assert_eq!(join(&mut other, "h", "", 60_000).0, None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use ailurus_coordinator::{
 };
 use ailurus_model::NodeId;
 use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
-use ailurus_rt::{self as rt, Sharded};
+use ailurus_rt::{self as rt, Lane, Sharded};
 use ailurus_settings::{BrokerSettings, Layer};
 use ailurus_storage::StorageConfig;
 use bytes::Bytes;
@@ -316,6 +316,81 @@ fn offsets_of_a_deleted_topic_go() {
             let group = group_in(slice);
             broker.until(async |groups| committed(groups, &group).await.is_none()).await;
         }
+        broker.stop().await;
+    });
+}
+
+#[test]
+fn what_is_committed_to_a_topic_that_was_made_again_stays() {
+    for_seeds(|| async {
+        let broker = Broker::start_ready(&[]).await;
+        let groups = broker.groups;
+        let commit_all = async |offset: i64, some: usize| {
+            let commit = |number: usize| {
+                let commit = commit(&format!("group-{number}"), offset);
+                rt::spawn(rt::Group::Kafka, async move { groups.commit(commit).await })
+            };
+            for commit in (0..GROUPS).step_by(some).map(commit).collect::<Vec<_>>() {
+                assert_eq!(commit.await[0].1[0].1, None);
+            }
+        };
+        // So many that forgetting takes its time, and some of them come again at once.
+        const GROUPS: usize = 600;
+        const AGAIN: usize = 9;
+        commit_all(7, 1).await;
+        let local = broker.cluster.local();
+        let again = NewTopic { name: "t".to_owned(), partitions: Some(1), ..NewTopic::default() };
+        let delete = Command::DeleteTopics(vec![TopicRef::Name("t".to_owned())]);
+        let submit = |command| {
+            let local = local.clone();
+            rt::spawn(rt::Group::Kafka, async move { local.submit(command).await.unwrap() })
+        };
+        let both = [delete, Command::CreateTopics(vec![again])].map(submit);
+        for done in both {
+            done.await;
+        }
+        commit_all(8, AGAIN).await;
+        rt::sleep(Duration::from_secs(60)).await;
+        for number in 0..GROUPS {
+            let found = committed(groups, &format!("group-{number}")).await;
+            assert_eq!(found, (number % AGAIN == 0).then_some(8), "group {number}");
+        }
+        broker.stop().await;
+    });
+}
+
+#[test]
+fn commits_wait_while_what_is_appended_has_not_come_into_segments() {
+    for_seeds(|| async {
+        let broker = Broker::start_ready(&[]).await;
+        let groups = broker.groups;
+        let commit = |_| {
+            let partition = CommitPartition { metadata: "m".repeat(4000), ..commit("g", 1).topics[0].1[0].clone() };
+            let partitions = (0..5).map(|number| CommitPartition { partition: number, ..partition.clone() }).collect();
+            let request = CommitRequest { topics: vec![("t".to_owned(), partitions)], ..commit(&group_in(0), 1) };
+            rt::spawn(rt::Group::Kafka, async move { groups.commit(request).await })
+        };
+        let commits: Vec<_> = (0..100).map(commit).collect();
+        let mut most = 0;
+        for commit in commits {
+            assert!(commit.await[0].1.iter().all(|(_, error)| error.is_none()));
+            let tails = broker.cluster.map(Lane::Cluster, |cluster| cluster.storage().stats().tail_bytes).await;
+            most = tails.into_iter().fold(most, u64::max);
+        }
+        // The one that found room, and what the log's chunks round up.
+        let allowed = StorageConfig::tiny("/data").tail_bytes_max + (32 << 10);
+        assert!(most <= allowed, "{most} bytes waited, {allowed} are allowed");
+        broker.stop().await;
+    });
+}
+
+#[test]
+fn an_offsets_topic_of_any_allowed_size_can_be_made() {
+    for_seeds(|| async {
+        let extremes = [("offsets.topic.num.partitions", "10000"), ("offsets.topic.segment.bytes", "14")];
+        let broker = Broker::start(&extremes).await;
+        let local = broker.cluster.local();
+        assert!(local.check_create(&[local.offsets_topic()])[0].is_ok());
         broker.stop().await;
     });
 }

@@ -165,7 +165,7 @@ impl World {
             "expire" => self.with_effects(|slice, now, fx| slice.expire(now, &args.group(), fx)),
             "drop-topic" => {
                 self.with_effects(|slice, now, fx| {
-                    slice.forget_topics(now, "g", |name| args.words.contains(&name), fx)
+                    slice.forget_topics(now, "g", |name| args.words.contains(&name), slice.offsets_end(), fx)
                 });
             }
             "after" => self.after(args.words[0].parse().expect("milliseconds")),

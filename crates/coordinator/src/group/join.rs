@@ -2,7 +2,7 @@
 
 use crate::error::GroupError;
 use crate::format::Record;
-use crate::group::member::Member;
+use crate::group::member::{MEMBER_BYTES, Member, protocol_bytes};
 use crate::group::{Cx, Group, Phase, Token};
 use crate::request::{JoinReply, JoinRequest, JoinedMember};
 use crate::subscription;
@@ -56,6 +56,14 @@ impl Group {
         };
         let handed_out = if needs_id(request) { self.pending.len() } else { 0 };
         stays || present + handed_out < max_size
+    }
+
+    /// How many bytes this join adds in memory; 0 for a member that says no more than before.
+    pub(crate) fn bytes_added(&self, request: &JoinRequest) -> u64 {
+        let before = self.known(request).map_or(0, |member| protocol_bytes(&member.protocols));
+        let names = request.client_id.len() + request.instance_id.as_ref().map_or(0, String::len);
+        let member = if self.known(request).is_none() { (MEMBER_BYTES + 2 * names) as u64 } else { 0 };
+        member + protocol_bytes(&request.protocols).saturating_sub(before)
     }
 
     /// The member that asks, by its id or its instance id.

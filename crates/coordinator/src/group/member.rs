@@ -113,6 +113,13 @@ impl Member {
         self.instance_id.is_some()
     }
 
+    /// What it takes in memory, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let names = [self.id.len(), self.instance_id.as_ref().map_or(0, String::len), self.client_id.len()];
+        let names: usize = names.into_iter().sum::<usize>() + self.client_host.len();
+        (MEMBER_BYTES + names + self.assignment.len()) as u64 + protocol_bytes(&self.protocols)
+    }
+
     /// True if the request offers just what the member already offers.
     pub(crate) fn offers(&self, protocols: &[Protocol]) -> bool {
         self.protocols == protocols
@@ -132,6 +139,14 @@ impl Member {
     pub(crate) fn vote<'a>(&'a self, candidates: &BTreeSet<&str>) -> Option<&'a str> {
         self.protocols.iter().map(|offered| offered.name.as_str()).find(|name| candidates.contains(name))
     }
+}
+
+/// What a member takes whatever it says: about three times its structures, for the maps around them.
+pub(crate) const MEMBER_BYTES: usize = 1024;
+
+/// What the protocols that a member offers take in memory, in bytes.
+pub(crate) fn protocol_bytes(protocols: &[Protocol]) -> u64 {
+    protocols.iter().map(|protocol| (64 + protocol.name.len() + protocol.metadata.len()) as u64).sum()
 }
 
 /// JoinGroup 0 has no rebalance timeout: the session timeout serves for both.

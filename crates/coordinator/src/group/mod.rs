@@ -135,7 +135,14 @@ pub(crate) struct Group {
     pending: BTreeMap<String, Tick>,
     /// The log has a record of the group, so its removal needs a tombstone.
     stored: bool,
-    offsets: BTreeMap<String, BTreeMap<i32, CommittedOffset>>,
+    offsets: BTreeMap<String, BTreeMap<i32, Kept>>,
+}
+
+/// A committed offset that is here.
+struct Kept {
+    stored: CommittedOffset,
+    /// Its place in the order in which the slice came to have its offsets.
+    place: u64,
 }
 
 impl Group {
@@ -186,6 +193,12 @@ impl Group {
         };
         let sessions = self.members.iter().filter_map(|member| member.session_ends);
         sessions.chain(self.pending.values().copied()).chain(phase).min()
+    }
+
+    /// What its members and the ids that were handed out take in memory, in bytes.
+    pub(crate) fn members_bytes(&self) -> u64 {
+        let pending = self.pending.keys().map(|id| (member::MEMBER_BYTES + id.len()) as u64);
+        self.members.iter().map(Member::bytes).sum::<u64>() + pending.sum::<u64>()
     }
 
     /// Refuses all that is parked: the group is coordinated elsewhere now.

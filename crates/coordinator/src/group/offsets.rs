@@ -2,7 +2,7 @@
 
 use crate::error::GroupError;
 use crate::format::{CommittedOffset, Record, string_fits};
-use crate::group::{Cx, Group, Phase};
+use crate::group::{Cx, Group, Kept, Phase};
 use crate::request::{CommitPartition, CommitRequest, FetchRequest, FetchedPartition, FetchedTopics};
 use crate::request::{OffsetDeleteRequest, PartitionErrors};
 use crate::subscription;
@@ -76,8 +76,9 @@ impl Group {
                 topics.iter().map(fetch).collect()
             }
             None => {
-                let all = |(topic, partitions): (&String, &std::collections::BTreeMap<i32, CommittedOffset>)| {
-                    (topic.clone(), partitions.iter().map(|(partition, stored)| fetched(*partition, stored)).collect())
+                let all = |(topic, partitions): (&String, &std::collections::BTreeMap<i32, Kept>)| {
+                    let fetched = |(partition, kept): (&i32, &Kept)| fetched(*partition, &kept.stored);
+                    (topic.clone(), partitions.iter().map(fetched).collect())
                 };
                 self.offsets.iter().map(all).collect()
             }
@@ -85,7 +86,7 @@ impl Group {
     }
 
     fn offset(&self, topic: &str, partition: i32) -> Option<&CommittedOffset> {
-        self.offsets.get(topic)?.get(&partition)
+        self.offsets.get(topic)?.get(&partition).map(|kept| &kept.stored)
     }
 
     /// OffsetDelete: what no member reads may go.
@@ -127,9 +128,10 @@ impl Group {
         Ok(())
     }
 
-    /// Tombstones for the offsets of topics that no longer exist.
-    pub(crate) fn forget_topics(&self, cx: &mut Cx<'_>, deleted: impl Fn(&str) -> bool) {
-        self.remove_offsets(cx, |topic, _| deleted(topic));
+    /// Tombstones for the offsets of topics that were deleted, of those whose place is below `before`: what came later is for
+    /// another topic of that name.
+    pub(crate) fn forget_topics(&self, cx: &mut Cx<'_>, deleted: impl Fn(&str) -> bool, before: u64) {
+        self.remove_offsets(cx, |topic, kept| kept.place < before && deleted(topic));
     }
 
     /// Tombstones for what has not been used for `offsets.retention.minutes`, and for the group itself once it is empty and
@@ -158,18 +160,18 @@ impl Group {
                 None => now.saturating_sub(since) >= retention,
             }
         };
-        let kept = self.remove_offsets(cx, is_old);
+        let kept = self.remove_offsets(cx, |topic, kept| is_old(topic, &kept.stored));
         if kept == 0 && self.phase == Phase::Empty && self.stored && self.pending.is_empty() {
             cx.effects.records.push(Record::Group { group: self.id.to_string(), value: None });
         }
     }
 
     /// Pushes tombstones for the offsets that `gone` picks; how many are kept.
-    fn remove_offsets(&self, cx: &mut Cx<'_>, gone: impl Fn(&str, &CommittedOffset) -> bool) -> usize {
+    fn remove_offsets(&self, cx: &mut Cx<'_>, gone: impl Fn(&str, &Kept) -> bool) -> usize {
         let mut kept = 0;
         for (topic, partitions) in &self.offsets {
-            for (partition, stored) in partitions {
-                if gone(topic, stored) {
+            for (partition, kept_here) in partitions {
+                if gone(topic, kept_here) {
                     cx.effects.records.push(self.offset_record(topic, *partition, None));
                 } else {
                     kept += 1;

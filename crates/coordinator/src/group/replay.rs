@@ -3,7 +3,7 @@
 use crate::error::GroupError;
 use crate::format::{CommittedOffset, GroupMetadata};
 use crate::group::member::Member;
-use crate::group::{Cx, Group, Phase};
+use crate::group::{Cx, Group, Kept, Phase};
 
 impl Group {
     /// The group reached a generation (`Some`) or was removed (`None`).
@@ -68,8 +68,8 @@ impl Group {
         *self = Group { offsets, pending, ..Group::new(self.id.clone()) };
     }
 
-    /// An offset was committed (`Some`) or removed (`None`).
-    pub(crate) fn replay_offset(&mut self, topic: &str, partition: i32, stored: Option<&CommittedOffset>) {
+    /// An offset was committed (`Some`) or removed (`None`); `place` rises from one to the next.
+    pub(crate) fn replay_offset(&mut self, topic: &str, partition: i32, stored: Option<&CommittedOffset>, place: u64) {
         match stored {
             Some(offset) => {
                 // Twice looked up, so that the name is only copied for a new topic.
@@ -77,7 +77,7 @@ impl Group {
                     Some(partitions) => partitions,
                     None => self.offsets.entry(topic.to_owned()).or_default(),
                 };
-                partitions.insert(partition, offset.clone());
+                partitions.insert(partition, Kept { stored: offset.clone(), place });
             }
             None => {
                 let Some(partitions) = self.offsets.get_mut(topic) else { return };

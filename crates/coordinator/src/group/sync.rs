@@ -32,6 +32,13 @@ impl Group {
         }
     }
 
+    /// How many bytes these assignments add in memory.
+    pub(crate) fn assignment_bytes_added(&self, request: &SyncRequest) -> u64 {
+        let before: usize = self.members.iter().map(|member| member.assignment.len()).sum();
+        let then: usize = request.assignments.iter().map(|(_, assignment)| assignment.len()).sum();
+        then.saturating_sub(before) as u64
+    }
+
     fn check_sync(&self, request: &SyncRequest) -> Result<(), GroupError> {
         self.check_member(&request.member_id, request.instance_id.as_deref())?;
         self.check_generation(request.generation)?;

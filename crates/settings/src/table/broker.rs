@@ -27,7 +27,7 @@ settings! {
     shards: i32 = "shards" { default: Some("0"), valid: Between(0, 1024), example: "4" }
     "Whether each shard is bound to its CPU."
     shard_pin: bool = "shard.pin" { default: Some("true"), example: "false" }
-    "Memory that requests in progress may take, of all shards together."
+    "Memory that requests in progress may take, of all shards together. Members of groups may take a quarter as much besides."
     memory_bytes: i64 = "memory.bytes" { unit: Bytes, default: Some("1073741824"), valid: AtLeast(1 << 24), example: "4294967296" }
     "The I/O driver: `auto` takes the best the kernel grants, and the start banner says which."
     io_backend: IoBackend = "io.backend" { default: Some("auto"), valid: OneOf(&["auto", "uring", "epoll"]), example: "epoll" }
@@ -86,7 +86,7 @@ settings! {
     group_max_session_timeout_ms: i32 = "group.max.session.timeout.ms" { unit: Milliseconds, default: Some("1800000"), valid: AtLeast(1), example: "300000" }
     "How long the first join of an empty group waits for more members."
     group_initial_rebalance_delay_ms: i32 = "group.initial.rebalance.delay.ms" { unit: Milliseconds, default: Some("3000"), valid: AtLeast(0), example: "0" }
-    "Members of one group."
+    "Members of one group. What the members of all groups say of themselves and are assigned takes at most a quarter of `memory.bytes` besides; a join beyond is refused like one into a full group."
     group_max_size: i32 = "group.max.size" { default: Some("2147483647"), valid: AtLeast(1), example: "1000" }
 
     "Partitions of `__consumer_offsets`; fixed once the topic is there. At most as many as one request may create."

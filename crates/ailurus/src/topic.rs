@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ailurus_client::admin::{ConfigEntry, ConfigSource, NewTopic, Resource};
-use ailurus_client::{Isolation, TopicMetadata};
+use ailurus_client::{ClientError, Isolation, TopicMetadata};
 use ailurus_wire::ErrorCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -354,9 +354,15 @@ impl Trim {
         let partitions = partitions_of(&session.client, &self.topic, chosen, false).await?;
         let isolation = Isolation::ReadUncommitted;
         let bounds = bounds(&session.client, &partitions, isolation).await?;
-        let goals = resolve(&session.client, &bounds, position, &BTreeMap::new(), isolation).await?;
+        let goals = match position {
+            // As it was said: taken for the end, a number that is too large would delete everything.
+            Position::Offset(offset) => partitions.iter().map(|place| (place.clone(), offset)).collect(),
+            _ => resolve(&session.client, &bounds, position, &BTreeMap::new(), isolation).await?,
+        };
         let outcomes = match self.dry_run {
-            true => goals.iter().map(|(partition, offset)| (partition.clone(), Ok(*offset))).collect(),
+            true => {
+                goals.into_iter().map(|(place, offset)| (place.clone(), would_begin(&bounds, &place, offset))).collect()
+            }
             false => session.client.delete_records(&goals).await?,
         };
         let outcomes = outcomes.into_iter().map(|((topic, partition), outcome)| {
@@ -366,6 +372,15 @@ impl Trim {
             (value, outcome.as_ref().map(line).map_err(|error| Fault::from(error.clone())))
         });
         show_outcomes(session.output, outcomes.collect())
+    }
+}
+
+/// What the broker would say to a wish where a partition is to begin.
+fn would_begin(bounds: &Bounds, place: &TopicPartition, offset: i64) -> Result<i64, ClientError> {
+    let what = || format!("{} partition {}", place.0, place.1);
+    match offset > bounds.end[place] {
+        true => Err(ClientError::refused(what(), ErrorCode::OffsetOutOfRange, None)),
+        false => Ok(offset.max(bounds.start[place])),
     }
 }
 

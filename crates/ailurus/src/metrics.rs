@@ -34,7 +34,7 @@ struct Shard {
     view: View,
 }
 
-/// What a shard knows of the whole cluster; each knows the same.
+/// What the first shard knows of the whole cluster; each knows the same.
 #[derive(Clone, Copy, Default)]
 struct View {
     topics: u64,
@@ -69,10 +69,13 @@ pub(crate) fn sources(cluster: Sharded<Cluster>, kafka: Sharded<KafkaShard>) -> 
     Sources {
         metrics: vec![
             ("process", process),
-            ("shards", Box::new(move || gather(shards.clone(), cluster, |part| ask_shard(&part), shard_families))),
-            ("kafka", Box::new(move || gather(faces.clone(), kafka, |part| ask_face(&part), face_families))),
+            (
+                "shards",
+                Box::new(move || gather(shards.clone(), cluster, async |part| ask_shard(&part).await, shard_families)),
+            ),
+            ("kafka", Box::new(move || gather(faces.clone(), kafka, async |part| ask_face(&part), face_families))),
         ],
-        health: Box::new(move || gather(health.clone(), cluster, |_| (), |answers| answers.len() as u16)),
+        health: Box::new(move || gather(health.clone(), cluster, async |_| (), |answers| answers.len() as u16)),
     }
 }
 
@@ -80,14 +83,14 @@ pub(crate) fn sources(cluster: Sharded<Cluster>, kafka: Sharded<KafkaShard>) -> 
 fn gather<S: 'static, R: Send + 'static, T: Send + 'static>(
     outside: Outside,
     service: Sharded<S>,
-    ask: fn(Rc<S>) -> R,
+    ask: impl AsyncFn(Rc<S>) -> R + Copy + Send + 'static,
     sum_up: fn(Vec<R>) -> T,
 ) -> Gather<T> {
     Box::pin(async move {
         let silent = |shard: u16, why: rt::Refused| Unanswered(format!("shard {shard} did not answer: {why}"));
         let mut calls = Vec::new();
         for shard in 0..outside.shard_count() {
-            let call = outside.call(service, ShardId(shard), move |part| Box::pin(async move { ask(part) }));
+            let call = outside.call(service, ShardId(shard), move |part| Box::pin(async move { ask(part).await }));
             calls.push((shard, call.map_err(|why| silent(shard, why))?));
         }
         let mut answers = Vec::new();
@@ -98,11 +101,12 @@ fn gather<S: 'static, R: Send + 'static, T: Send + 'static>(
     })
 }
 
-fn ask_shard(cluster: &Rc<Cluster>) -> Shard {
+async fn ask_shard(cluster: &Rc<Cluster>) -> Shard {
     let mut topics: BTreeMap<String, TopicCounts> = BTreeMap::new();
     let mut leaders = 0;
-    let state = cluster.state();
     for partition in cluster.partitions() {
+        rt::yield_if_needed().await;
+        let state = cluster.state();
         // Being deleted: no longer in the state, not yet closed.
         let Some(topic) = state.topic_by_id(partition.id().topic) else { continue };
         let counts = topics.entry(topic.name.to_string()).or_default();
@@ -114,15 +118,18 @@ fn ask_shard(cluster: &Rc<Cluster>) -> Shard {
         counts.size += partition.size_bytes();
         leaders += u64::from(partition.is_leader());
     }
-    drop(state);
-    Shard { reactor: rt::stats(), storage: cluster.storage().stats(), topics, leaders, view: view(cluster) }
+    // Each shard would say the same of the cluster: one is enough.
+    let view = if rt::this_shard() == ShardId(0) { view(cluster).await } else { View::default() };
+    Shard { reactor: rt::stats(), storage: cluster.storage().stats(), topics, leaders, view }
 }
 
-fn view(cluster: &Rc<Cluster>) -> View {
-    let state = cluster.state();
-    let mut view = View { topics: state.topics().len() as u64, ..View::default() };
-    for (partition, _) in state.topics().flat_map(|topic| topic.iter()) {
-        view.partitions += 1;
+async fn view(cluster: &Rc<Cluster>) -> View {
+    let topics = cluster.state().topics().len() as u64;
+    let partitions: Vec<_> =
+        cluster.state().topics().flat_map(|topic| topic.iter()).map(|(partition, _)| partition).collect();
+    let mut view = View { topics, partitions: partitions.len() as u64, without_leader: 0 };
+    for partition in partitions {
+        rt::yield_if_needed().await;
         view.without_leader += u64::from(cluster.leader(partition).is_none());
     }
     view

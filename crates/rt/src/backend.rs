@@ -115,6 +115,11 @@ fn build(rung: Rung, entries: u32) -> io::Result<(Proactor, u32)> {
         match set_up(rung, entries) {
             Ok(proactor) => return Ok((proactor, entries)),
             Err(error) if error.raw_os_error() == Some(ENOMEM) && entries > ENTRIES_MIN => entries /= 2,
+            Err(error) if rung.is_uring() && error.kind() == io::ErrorKind::Unsupported => {
+                // Which operations there are is asked on a ring of its own. Where the kernel gives no ring at all, the
+                // answer is that there are none; this one keeps what the kernel said.
+                return Err(setup(rung, entries).build().err().unwrap_or(error));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -168,6 +173,14 @@ fn wait(proactor: &mut Proactor, most: Duration) -> io::Result<bool> {
 }
 
 fn builder(rung: Rung, entries: u32) -> ProactorBuilder {
+    let mut builder = setup(rung, entries);
+    if rung.is_uring() {
+        builder.detect_opcode_support(OpCodeFlag::basic() | OpCodeFlag::AsyncCancel);
+    }
+    builder
+}
+
+fn setup(rung: Rung, entries: u32) -> ProactorBuilder {
     let mut builder = ProactorBuilder::new();
     // compio's own pool is not used: blocking work goes to `blocking::Pool`, which never makes a shard wait for room.
     builder.capacity(entries).thread_pool_limit(1);

@@ -3,9 +3,11 @@
 //! Settings win in this order: flags and `--set`, environment, file, `--mode`, built-in defaults. Everything that can be
 //! wrong with them is found before a file of the broker is touched.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ailurus_rt as rt;
 use ailurus_settings::{BrokerConfig, BrokerSettings, IoBackend, Layer, Profile, StartupError};
@@ -18,6 +20,9 @@ use crate::report::{Output, print, tell};
 
 /// Variables in the environment that are no settings.
 const NOT_SETTINGS: &[&str] = &["AILURUS_BOOTSTRAP", "AILURUS_CONFIG", "AILURUS_LOG", "AILURUS_MODE"];
+
+/// Within this time after the first signal, others are the same one.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// Run a broker.
 #[derive(Clone, Debug, Args)]
@@ -85,6 +90,10 @@ pub(crate) struct Plan {
 
 pub(crate) fn run(global: &Global, start: &Start) -> ExitCode {
     let output = Output::new(global.format);
+    // First of all: the kernel drops a signal to process 1 of a container that nobody handles.
+    if let Err(error) = rt::catch_shutdown_signals() {
+        tracing::warn!(%error, "signals are not handled: the broker will not stop in order");
+    }
     let outcome = start.plan().and_then(|plan| serve(plan, output));
     match outcome {
         Ok(code) => code,
@@ -97,18 +106,20 @@ pub(crate) fn run(global: &Global, start: &Start) -> ExitCode {
 
 impl Start {
     fn plan(&self) -> Result<Plan, Broken> {
-        let settings = self.settings(std::env::vars())?;
+        let settings = self.settings(std::env::vars_os())?;
         let config = settings.config();
         let mode = if self.mode == ModeArg::Dev { Mode::Dev } else { Mode::Production };
         Ok(Plan { settings: Arc::new(settings), config, mode })
     }
 
-    fn settings(&self, environment: impl Iterator<Item = (String, String)>) -> Result<BrokerSettings, Broken> {
+    fn settings(&self, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<BrokerSettings, Broken> {
         let mut settings = BrokerSettings::new(self.mode.profile());
         if let Some(file) = &self.config {
             settings.load_file(&file.display().to_string(), &read(file)?).map_err(wrong)?;
         }
-        settings.load_environment(environment, NOT_SETTINGS).map_err(wrong)?;
+        for stranger in settings.load_environment(readable(environment)?, NOT_SETTINGS).map_err(wrong)? {
+            tracing::warn!("{stranger} (left out)");
+        }
         for (flag, name, value) in self.flags() {
             let set = settings.set(Layer::Flags, name, &value);
             set.map_err(|error| Broken::settings(format!("{flag}: {error}")))?;
@@ -137,6 +148,19 @@ impl Start {
         ];
         flags.into_iter().filter_map(|(flag, name, value)| Some((flag, name, value?))).collect()
     }
+}
+
+/// The variables that are text. Others belong to somebody else, unless the name is one of ours.
+fn readable(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, Broken> {
+    let text = |(name, value): (OsString, OsString)| {
+        let name = name.into_string().ok()?;
+        match value.into_string() {
+            Ok(value) => Some(Ok((name, value))),
+            Err(_) if name.starts_with("AILURUS_") => Some(Err(Broken::settings(format!("{name}: not UTF-8")))),
+            Err(_) => None,
+        }
+    };
+    variables.filter_map(text).collect()
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Broken> {
@@ -180,19 +204,37 @@ fn serve(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
 
 async fn serve_on_shard(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
     let began = rt::now();
-    let broker = boot::up(&plan).await?;
+    let Some(broker) = race(boot::up(&plan), rt::shutdown_signal()).await else {
+        tracing::info!("stopped before it served");
+        // Nothing was acknowledged since the last end, and a start can be repeated from any point: as after a crash, but
+        // as it was asked for.
+        std::process::exit(0);
+    };
+    let broker = broker?;
     let banner = Banner { started_in: rt::now() - began, ..broker.banner(&plan) };
     // A broker whose banner nobody can read serves all the same.
     let _ = print(banner.text(output.is_json()).as_bytes());
     let signal = rt::shutdown_signal().await;
     tracing::info!(?signal, "stopping; a second signal ends at once");
-    match race(broker.down(), rt::shutdown_signal()).await {
+    match race(broker.down(), second_signal()).await {
         Some(()) => {
             tracing::info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
         // What was acknowledged is in the journal. Nothing is waited for: that is what a second signal asks.
         None => rt::fatal(rt::Fatal::Killed),
+    }
+}
+
+/// A signal that is not the first one once more: `timeout` sends it to its child and then to the child's group, and
+/// Ctrl-C reaches a broker both from the terminal and from a parent that passes it on.
+async fn second_signal() -> rt::Signal {
+    let first = rt::now();
+    loop {
+        let signal = rt::shutdown_signal().await;
+        if rt::now() - first >= ECHO {
+            return signal;
+        }
     }
 }
 
@@ -232,7 +274,7 @@ mod tests {
 
     fn settings(words: &[&str], environment: &[(&str, &str)]) -> Result<BrokerConfig, String> {
         let line = Line::try_parse_from(["start"].iter().chain(words)).map_err(|error| error.to_string())?;
-        let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
         line.start.settings(environment).map(|settings| settings.config()).map_err(|broken| broken.to_string())
     }
 
@@ -249,6 +291,39 @@ mod tests {
         let config = settings(&["--mode", "dev", "-s", "num.partitions=4"], &environment).unwrap();
         assert_eq!((config.num_partitions, config.group_initial_rebalance_delay_ms), (4, 9));
         assert_eq!(settings(&[], &environment).unwrap().num_partitions, 7);
+    }
+
+    #[test]
+    fn variables_of_others_are_left_alone() {
+        use std::os::unix::ffi::OsStringExt;
+        let kubernetes = [("AILURUS_PORT", "tcp://10.0.0.7:9092"), ("AILURUS_SERVICE_HOST", "10.0.0.7")];
+        assert_eq!(settings(&[], &kubernetes).unwrap().num_partitions, 1);
+        let bytes = || OsString::from_vec(vec![0xff]);
+        let read =
+            readable([("LS_COLORS".into(), bytes()), (bytes(), "x".into()), ("A".into(), "b".into())].into_iter());
+        assert_eq!(read.unwrap(), [("A".to_owned(), "b".to_owned())]);
+        let ours = readable([("AILURUS_LOG_DIRS".into(), bytes())].into_iter()).unwrap_err();
+        assert!(ours.to_string().contains("AILURUS_LOG_DIRS"), "{ours}");
+    }
+
+    #[test]
+    fn a_signal_that_comes_again_at_once_is_no_second_one() {
+        use rustix::process::{Signal, getpid, kill_process};
+        rt::catch_shutdown_signals().unwrap();
+        let outcome = crate::session::on_one_shard(async || {
+            let send = || kill_process(getpid(), Signal::TERM).unwrap();
+            send();
+            assert_eq!(rt::shutdown_signal().await, rt::Signal::Terminate);
+            let mut second = std::pin::pin!(second_signal());
+            assert!(rt::timeout(Duration::ZERO, second.as_mut()).await.is_err());
+            send();
+            assert!(rt::timeout(ECHO / 2, second.as_mut()).await.is_err(), "it is the first one again");
+            rt::sleep(ECHO).await;
+            send();
+            assert_eq!(second.await, rt::Signal::Terminate);
+            Ok(())
+        });
+        assert_eq!(outcome, Ok(()));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub use outside::{LocalBoxFuture, Outside, OutsideCall, Refused};
 pub use random::{random_below, random_u64, random_u128};
 pub use shard::{shard_count, this_shard};
 pub use sharded::{Call, Lane, Overloaded, Sharded};
-pub use signal::{Signal, shutdown_signal};
+pub use signal::{Signal, catch_shutdown_signals, shutdown_signal};
 pub use stats::{Histogram, ShardStats, stats};
 pub use task::{Task, need_preempt, spawn, yield_if_needed, yield_now};
 pub use time::{Elapsed, Instant, Sleep, now, sleep, sleep_coarse, sleep_until, timeout, unix_ms};

@@ -29,8 +29,21 @@ struct Bell {
 
 static BELL: OnceLock<Arc<Bell>> = OnceLock::new();
 
-/// The next SIGTERM or SIGINT from now on. The first call takes both signals over for the process; one caller at a time.
-/// In simulation it never ends.
+/// Takes SIGTERM and SIGINT over for the process, on any thread: from now on they end nothing by themselves and wait for
+/// [`shutdown_signal`].
+///
+/// # Errors
+/// What the system says.
+pub fn catch_shutdown_signals() -> std::io::Result<()> {
+    if BELL.get().is_none() {
+        // Of two callers at once both install handlers, which does no harm: all ring, one bell is listened to.
+        _ = BELL.set(install()?);
+    }
+    Ok(())
+}
+
+/// The next SIGTERM or SIGINT that nobody has taken yet. Takes both signals over for the process if
+/// [`catch_shutdown_signals`] has not; one caller at a time. In simulation it never ends.
 ///
 /// # Panics
 /// Outside a shard, or if the system refuses the handlers.

@@ -80,19 +80,27 @@ impl BrokerSettings {
     }
 
     /// Takes what begins with `AILURUS_`: `AILURUS_NUM_PARTITIONS` is `num.partitions`. Variables in `others` belong to
-    /// someone else (the command line's own flags).
+    /// someone else (the command line's own flags). A variable that names no setting is given back with what is near:
+    /// it may be a typo, but Kubernetes puts names such as `AILURUS_PORT` there for every service called `ailurus`.
+    ///
+    /// # Errors
+    /// A setting that does not take its value.
     pub fn load_environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
         others: &[&str],
-    ) -> Result<(), StartupError> {
+    ) -> Result<Vec<StartupError>, StartupError> {
+        let mut strangers = Vec::new();
         for (variable, value) in variables {
             if let Some(name) = variable.strip_prefix(PREFIX).filter(|_| !others.contains(&&*variable)) {
                 let name = name.to_ascii_lowercase().replace('_', ".");
-                self.set(Layer::Environment, &name, &value).map_err(|error| error.at(&variable))?;
+                match self.set(Layer::Environment, &name, &value) {
+                    Err(unknown @ StartupError::Unknown { .. }) => strangers.push(unknown.at(&variable)),
+                    set => set.map_err(|error| error.at(&variable))?,
+                }
             }
         }
-        Ok(())
+        Ok(strangers)
     }
 
     /// Takes a configuration file in TOML: `num.partitions = 4`, `"num.partitions" = 4` and `[num]` with `partitions = 4`

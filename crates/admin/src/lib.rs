@@ -18,4 +18,4 @@ pub mod text;
 
 pub use http::{Facts, Need, Request, Response, answer, need};
 pub use metric::{Family, Histogram, Kind, Number, Sample};
-pub use server::{Admin, AdminError, Gather, Health, Source, Sources, Unanswered};
+pub use server::{Admin, AdminError, Bound, Gather, Health, Source, Sources, Unanswered};

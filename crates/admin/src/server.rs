@@ -61,17 +61,36 @@ pub struct Admin {
     thread: std::thread::JoinHandle<()>,
 }
 
+/// The port, taken. Whoever asks early waits until it is served.
+pub struct Bound {
+    listener: std::net::TcpListener,
+    addr: SocketAddr,
+}
+
+impl Bound {
+    /// Takes the port, so that a broker whose admin address is wrong finds out before it touches anything else.
+    pub fn bind(addr: SocketAddr) -> Result<Bound, AdminError> {
+        let failed = |error| AdminError::Bind(addr, error);
+        #[allow(clippy::disallowed_methods, reason = "the admin thread's own socket, which no shard sees")]
+        let listener = std::net::TcpListener::bind(addr).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        Ok(Bound { listener, addr })
+    }
+}
+
 impl Admin {
-    /// Binds and serves on a thread of its own. When this returns, the port is open. Blocks for the time of a bind:
-    /// called once at start, before the shard has anything else to do.
-    pub fn start(addr: SocketAddr, sources: Sources) -> Result<Admin, AdminError> {
+    /// Serves on a thread of its own. Blocks until that is ready: called once at start, before the shard has anything
+    /// else to do.
+    pub fn start(bound: Bound, sources: Sources) -> Result<Admin, AdminError> {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let Bound { listener, addr } = bound;
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
-            .spawn(move || serve_thread(addr, sources, stopped, &tell))
+            .spawn(move || serve_thread(listener, sources, stopped, &tell))
             .map_err(AdminError::Thread)?;
-        let addr = told.recv().expect("the thread reports before it ends")?;
+        told.recv().expect("the thread reports before it ends").map_err(AdminError::Thread)?;
         Ok(Admin { addr, stop, thread })
     }
 
@@ -91,31 +110,23 @@ impl Admin {
     }
 }
 
-type Told = std::sync::mpsc::SyncSender<Result<SocketAddr, AdminError>>;
+type Told = std::sync::mpsc::SyncSender<io::Result<()>>;
 
-fn serve_thread(addr: SocketAddr, sources: Sources, stopped: oneshot::Receiver<()>, tell: &Told) {
+fn serve_thread(listener: std::net::TcpListener, sources: Sources, stopped: oneshot::Receiver<()>, tell: &Told) {
+    let report = |outcome| tell.send(outcome).expect("the starter waits for this");
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(tell, Err(AdminError::Thread(error))),
+        Err(error) => return report(Err(error)),
     };
     runtime.block_on(async {
-        let (listener, addr) = match bind(addr).await {
-            Ok(bound) => bound,
-            Err(error) => return report(tell, Err(AdminError::Bind(addr, error))),
-        };
-        report(tell, Ok(addr));
-        serve(listener, sources, stopped).await;
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                report(Ok(()));
+                serve(listener, sources, stopped).await;
+            }
+            Err(error) => report(Err(error)),
+        }
     });
-}
-
-fn report(tell: &Told, outcome: Result<SocketAddr, AdminError>) {
-    tell.send(outcome).expect("the starter waits for this");
-}
-
-async fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(addr).await?;
-    let addr = listener.local_addr()?;
-    Ok((listener, addr))
 }
 
 async fn serve(listener: TcpListener, sources: Sources, stopped: oneshot::Receiver<()>) {
@@ -196,7 +207,8 @@ mod tests {
             "test",
             Box::new(|| Box::pin(async { Ok(vec![Family::counter("ailurus_tests_total", "Tests.").count(&[], 1)]) })),
         )];
-        Admin::start("127.0.0.1:0".parse().unwrap(), Sources { metrics, health }).unwrap()
+        let bound = Bound::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Admin::start(bound, Sources { metrics, health }).unwrap()
     }
 
     fn get(addr: SocketAddr, path: &str) -> String {
@@ -237,8 +249,7 @@ mod tests {
     fn a_taken_port_is_an_error_with_the_address() {
         let first = start(Box::new(|| Box::pin(async { Ok(1) })));
         let taken = first.local_addr();
-        let sources = Sources { metrics: vec![], health: Box::new(|| Box::pin(async { Ok(1) })) };
-        let error = Admin::start(taken, sources).err().unwrap();
+        let error = Bound::bind(taken).err().unwrap();
         assert!(error.to_string().contains(&taken.to_string()), "{error}");
         first.stop();
     }

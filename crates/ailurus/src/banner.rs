@@ -14,6 +14,30 @@ pub(crate) enum Mode {
     Dev,
 }
 
+/// How the files of the log are read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// Past the page cache.
+    Direct,
+    /// Through it, for `io.direct` says so.
+    BufferedByChoice,
+    /// Through it, for the file system takes no direct I/O.
+    BufferedByNeed,
+    /// It could not be asked.
+    Unknown,
+}
+
+impl Files {
+    fn words(self) -> &'static str {
+        match self {
+            Files::Direct => "direct",
+            Files::BufferedByChoice => "buffered, as io.direct says",
+            Files::BufferedByNeed => "buffered: the file system refuses O_DIRECT",
+            Files::Unknown => "unknown",
+        }
+    }
+}
+
 /// The facts of the banner.
 #[derive(Clone, Debug)]
 pub(crate) struct Banner {
@@ -26,6 +50,7 @@ pub(crate) struct Banner {
     pub(crate) node: i32,
     pub(crate) shards: u16,
     pub(crate) backend: String,
+    pub(crate) files: Files,
     pub(crate) memory: u64,
     pub(crate) data_dir: String,
     pub(crate) started_in: Duration,
@@ -41,7 +66,7 @@ impl Banner {
         json!({
             "version": env!("CARGO_PKG_VERSION"), "mode": if self.mode == Mode::Dev { "dev" } else { "production" },
             "kafka": self.kafka, "advertised": self.advertised, "admin": self.admin, "cluster": self.cluster,
-            "node": self.node, "shards": self.shards, "io": self.backend, "memory": self.memory,
+            "node": self.node, "shards": self.shards, "io": self.backend, "files": self.files.words(), "memory": self.memory,
             "data": self.data_dir, "started_in_ms": self.started_in.as_millis() as u64,
         })
     }
@@ -62,6 +87,7 @@ impl Banner {
         line("cluster", &format!("{}, node {}", self.cluster, self.node));
         line("shards", &self.shards.to_string());
         line("I/O", &self.backend);
+        line("files", self.files.words());
         line("memory", &show_bytes(self.memory));
         line("data", &self.data_dir);
         if self.mode == Mode::Dev {
@@ -99,6 +125,7 @@ mod tests {
             node: 1,
             shards: 2,
             backend: "io_uring".into(),
+            files: Files::Direct,
             memory: 1 << 30,
             data_dir: "/data".into(),
             started_in: Duration::from_millis(34),
@@ -116,6 +143,7 @@ Ailurus {} serves in dev mode, after 34 ms
   cluster   abc, node 1
   shards    2
   I/O       io_uring
+  files     direct
   memory    1.0 GiB
   data      /data
 

@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ailurus_admin::{Admin, AdminError};
+use ailurus_admin::{Admin, AdminError, Bound};
 use ailurus_client::address;
 use ailurus_cluster::identity::IdentityError;
 use ailurus_cluster::node::{self, StartError};
@@ -20,7 +20,7 @@ use ailurus_rt as rt;
 use ailurus_settings::{BrokerConfig, Layer};
 use ailurus_storage::{StorageConfig, StorageError};
 
-use crate::banner::{Banner, Mode};
+use crate::banner::{Banner, Files, Mode};
 use crate::metrics;
 use crate::start::Plan;
 
@@ -140,14 +140,19 @@ pub(crate) struct Broker {
     admin: Option<Admin>,
     data_dir: PathBuf,
     advertised: Endpoint,
+    files: Files,
 }
 
-/// Brings everything up; on shard 0. The Kafka port is taken first and served last: who connects early waits a moment
-/// instead of being refused.
+/// Brings everything up; on shard 0. The ports are taken first and served last: who connects early waits a moment
+/// instead of being refused, and an address that is wrong or taken is found out before the directory is touched.
 pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
     let config = &plan.config;
     let listener = listen(config).await?;
     let advertised = advertised(config, plan.mode, listener.local_addr())?;
+    let admin = match &config.admin_listener {
+        Some(addr) => Some(listen_admin(addr).await?),
+        None => None,
+    };
     let data_dir = data_dir(config).await?;
     let mut settings = (*plan.settings).clone();
     // What clients are told is what DescribeConfigs tells as well.
@@ -157,11 +162,16 @@ pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
     let cluster = node::start(options).await?;
     let groups = Groups::start(cluster).await;
     let kafka = KafkaServer::start(cluster, groups, listener, advertised.clone()).await;
-    let admin = match &config.admin_listener {
-        Some(addr) => Some(Admin::start(admin_addr(addr).await?, metrics::sources(cluster, kafka.shards()))?),
-        None => None,
-    };
-    Ok(Broker { cluster, groups, kafka, admin, data_dir, advertised })
+    let files = files(config, &data_dir).await;
+    let broker = Broker { cluster, groups, kafka, admin: None, data_dir, advertised, files };
+    let Some(bound) = admin else { return Ok(broker) };
+    match Admin::start(bound, metrics::sources(cluster, broker.kafka.shards())) {
+        Ok(admin) => Ok(Broker { admin: Some(admin), ..broker }),
+        Err(error) => {
+            broker.down().await;
+            Err(error.into())
+        }
+    }
 }
 
 impl Broker {
@@ -178,7 +188,7 @@ impl Broker {
 
     pub(crate) fn banner(&self, plan: &Plan) -> Banner {
         let cluster = self.cluster.local();
-        let program = std::env::args().next().unwrap_or_else(|| "ailurus".to_owned());
+        let program = std::env::args_os().next().unwrap_or_else(|| "ailurus".into()).to_string_lossy().into_owned();
         Banner {
             mode: plan.mode,
             program,
@@ -189,6 +199,7 @@ impl Broker {
             node: cluster.node().0,
             shards: rt::shard_count(),
             backend: rt::backend().to_string(),
+            files: self.files,
             memory: plan.config.memory_bytes as u64,
             data_dir: self.data_dir.display().to_string(),
             started_in: Duration::ZERO,
@@ -208,12 +219,28 @@ async fn listen(config: &BrokerConfig) -> Result<rt::Listener, Broken> {
         return Err(Broken::settings(format!("listeners: {} is not served yet, only PLAINTEXT", endpoint.listener)));
     }
     let addr = match &endpoint.host[..] {
-        "" => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), endpoint.port),
+        "" => everywhere(endpoint.port),
         host => first_address("listeners", host, endpoint.port).await?,
     };
-    let listener = bind(addr).await.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))?;
+    let bound = match bind(addr).await {
+        Err(error) if endpoint.host.is_empty() && error.kind() != io::ErrorKind::AddrInUse => {
+            bind(everywhere_without_ipv6(endpoint.port)).await
+        }
+        bound => bound,
+    };
+    let listener = bound.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))?;
     let files = files_max();
     Ok(listener.at_most(files - FILES_KEPT.min(files / 4) - segment_files_max(config)))
+}
+
+/// All addresses of this machine, those of IPv4 among them.
+fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
+}
+
+/// The same where the kernel has no IPv6.
+fn everywhere_without_ipv6(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
 }
 
 /// Binds, and waits a moment for a port that is taken: see [`PORT_WAIT`].
@@ -251,16 +278,21 @@ fn reserve(config: &BrokerConfig) -> u64 {
     config.storage_max_bytes.map_or(wanted, |most| wanted.min(most as u64 / 4))
 }
 
-async fn admin_addr(text: &str) -> Result<SocketAddr, Broken> {
+async fn listen_admin(text: &str) -> Result<Bound, Broken> {
     if let Ok(addr) = text.parse() {
-        return Ok(addr);
+        return Ok(Bound::bind(addr)?);
     }
     let wrong = |error| Broken::settings(format!("admin.listener: {error}"));
     match text.strip_prefix(':').map(str::parse) {
-        Some(Ok(port)) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
+        Some(Ok(port)) => match Bound::bind(everywhere(port)) {
+            Err(AdminError::Bind(_, error)) if error.kind() != io::ErrorKind::AddrInUse => {
+                Ok(Bound::bind(everywhere_without_ipv6(port))?)
+            }
+            bound => Ok(bound?),
+        },
         _ => {
             let (host, port) = address::parse(text).map_err(wrong)?;
-            first_address("admin.listener", &host, port).await
+            Ok(Bound::bind(first_address("admin.listener", &host, port).await?)?)
         }
     }
 }
@@ -277,6 +309,10 @@ fn advertised(config: &BrokerConfig, mode: Mode, local: SocketAddr) -> Result<En
     match &config.advertised_listeners[..] {
         [] => {}
         [one] if one.host.is_empty() => return Err(Broken::settings("advertised.listeners: the host is missing")),
+        [one] if is_nowhere(&one.host) => {
+            return Err(Broken::settings(format!("advertised.listeners: nobody can connect to {}", one.host))
+                .hint("--advertise-kafka-addr takes an address that clients reach this machine by"));
+        }
         [one] => {
             let port = if one.port == 0 { local.port() } else { one.port };
             return Ok(Endpoint { host: one.host.clone(), port });
@@ -292,6 +328,11 @@ fn advertised(config: &BrokerConfig, mode: Mode, local: SocketAddr) -> Result<En
         ip => ip.to_string(),
     };
     Ok(Endpoint { host, port: local.port() })
+}
+
+/// Whether a host is an address that stands for all of a machine's own, and so for none that can be dialled.
+pub(crate) fn is_nowhere(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified())
 }
 
 /// The address from which this machine would send to others; nothing is sent. 127.0.0.1 without a network.
@@ -317,7 +358,31 @@ async fn data_dir(config: &BrokerConfig) -> Result<PathBuf, Broken> {
     std::path::absolute(&dir).map_err(broken)
 }
 
-fn storage(config: &BrokerConfig, dir: &std::path::Path) -> StorageConfig {
+/// Asks the file system of the data directory whether it takes direct I/O, with a file that is always there.
+async fn files(config: &BrokerConfig, dir: &Path) -> Files {
+    if !config.io_direct {
+        return Files::BufferedByChoice;
+    }
+    let options = rt::OpenOptions { direct: true, ..rt::OpenOptions::default() };
+    let probed = async {
+        let file = rt::File::open(&dir.join("ailurus.version"), options).await?;
+        let direct = file.is_direct();
+        file.close().await.map(|()| direct)
+    };
+    match probed.await {
+        Ok(true) => Files::Direct,
+        Ok(false) => {
+            tracing::warn!(dir = %dir.display(), "the file system refuses O_DIRECT: files are buffered and flushed");
+            Files::BufferedByNeed
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot see whether the file system takes O_DIRECT");
+            Files::Unknown
+        }
+    }
+}
+
+fn storage(config: &BrokerConfig, dir: &Path) -> StorageConfig {
     StorageConfig {
         journal_file_bytes: config.journal_file_bytes as u64,
         journal_bytes_max: config.journal_max_bytes as u64,

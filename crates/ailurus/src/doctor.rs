@@ -13,6 +13,7 @@ use ailurus_rt as rt;
 use clap::Args;
 use serde_json::json;
 
+use crate::boot::is_nowhere;
 use crate::cli::Global;
 use crate::fault::Fault;
 use crate::report::{Output, Section};
@@ -315,6 +316,10 @@ async fn dial(advertised: &str, timeout: Duration) -> Finding {
         Ok(parsed) => parsed,
         Err(error) => return finding(NAME, Verdict::Bad, error.to_string()),
     };
+    if is_nowhere(&host) {
+        let seen = format!("{advertised} stands for all addresses of a machine: clients cannot connect to it");
+        return finding(NAME, Verdict::Bad, seen);
+    }
     let addrs = match address::resolve(&host, port).await {
         Ok(addrs) if !addrs.is_empty() => addrs,
         Ok(_) => return finding(NAME, Verdict::Bad, format!("{host} has no address")),
@@ -361,6 +366,17 @@ mod tests {
         assert!(findings[1].seen.starts_with("8388608"));
         assert_eq!(limits("Max open files            256      512     files\n")[0].verdict, Verdict::Warn);
         assert!(limits("").is_empty());
+    }
+
+    #[test]
+    fn all_addresses_are_none_that_can_be_dialled() {
+        on_one_shard(async || {
+            for advertised in ["0.0.0.0:9092", "[::]:9092"] {
+                assert_eq!(dial(advertised, Duration::from_secs(1)).await.verdict, Verdict::Bad, "{advertised}");
+            }
+            Ok(())
+        })
+        .unwrap();
     }
 
     #[test]

@@ -167,6 +167,11 @@ fn a_consumer_that_was_stopped_for_long_goes_on() {
 fn trimmed_records_are_gone() {
     let broker = Broker::start(&fresh("trim"), &[]);
     broker.feed(&["produce", "t"], "a\nb\nc\n");
+    for more in [&["--dry-run"][..], &[]] {
+        let (code, fault) = broker.fault(&[&["topic", "trim", "t", "-o", "4"], more].concat());
+        assert!(code == 1 && fault.contains("OFFSET_OUT_OF_RANGE"), "{more:?}: {fault}");
+    }
+    assert_eq!(broker.out(&["consume", "t", "-e"]), "a\nb\nc\n");
     broker.out(&["topic", "trim", "t", "-o", "2"]);
     assert_eq!(broker.out(&["consume", "t", "-e"]), "c\n");
     assert_eq!(broker.json(&["topic", "describe", "t"])[0]["partitions"][0]["start"], 2);
@@ -335,6 +340,12 @@ fn a_broker_that_cannot_start_says_why_with_its_own_exit_code() {
     let (code, said) = failed_start(&dir, &["--set", &format!("admin.listener={addr}")]);
     assert!(code == 69 && said.contains(&addr) && said.contains("--admin-addr"), "{code} {said}");
 
+    let untouched = fresh("untouched");
+    let (code, _) = failed_start(&untouched, &["--set", &format!("admin.listener={addr}")]);
+    assert!(code == 69 && !untouched.exists(), "{code}");
+    let (code, said) = failed_start(&untouched, &["--advertise-kafka-addr", "0.0.0.0:9092"]);
+    assert!(code == 64 && said.contains("0.0.0.0") && !untouched.exists(), "{code} {said}");
+
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("typo.toml");
     std::fs::write(&file, "# settings\n\nnum.partition = 4\n").unwrap();
     let (code, said) = failed_start(&dir, &["--config", file.to_str().unwrap()]);
@@ -344,6 +355,57 @@ fn a_broker_that_cannot_start_says_why_with_its_own_exit_code() {
     std::fs::write(dir.join("ailurus.version"), "999\n").unwrap();
     let (code, said) = failed_start(&dir, &[]);
     assert!(code == 66 && said.contains("999"), "{code} {said}");
+}
+
+#[test]
+fn the_same_signal_twice_at_once_is_one() {
+    let broker = Broker::start(&fresh("twice"), &[]);
+    let pid = broker.id();
+    let sent = Command::new("sh").args(["-c", &format!("kill -TERM {pid}; kill -TERM {pid}")]).status().unwrap();
+    assert!(sent.success());
+    assert!(broker.wait().success());
+}
+
+#[test]
+fn a_signal_ends_a_start_that_is_not_done() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Command::new(BINARY);
+    command.args(["start", "--mode", "dev", "--shards", "1", "--admin-addr", "off", "--set", "shard.pin=false"]);
+    command.args(["--kafka-addr", &address, "--data-dir"]).arg(fresh("early")).env("AILURUS_LOG", "info");
+    let mut broker = command.stderr(Stdio::piped()).spawn().unwrap();
+    // It waits for its port: a start that takes as long as it has to.
+    let mut log = BufReader::new(broker.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("the port is taken")), "it does not wait");
+    let sent = Command::new("kill").args(["-TERM", &broker.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert!(log.any(|line| line.contains("stopped before it served")));
+    assert!(broker.wait().unwrap().success());
+}
+
+#[test]
+fn an_empty_host_means_all_addresses_of_both_kinds() {
+    let broker = Broker::start(&fresh("everywhere"), &["--set", "listeners=PLAINTEXT://:0"]);
+    let port = broker.address().rsplit(':').next().unwrap();
+    let mut hosts = vec!["127.0.0.1"];
+    hosts.extend(TcpListener::bind("[::1]:0").is_ok().then_some("[::1]"));
+    for host in hosts {
+        let bootstrap = format!("{host}:{port}");
+        let output = Command::new(BINARY).args(["topic", "list", "-b", &bootstrap]).output().unwrap();
+        assert!(output.status.success(), "{bootstrap}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_banner_says_how_files_are_written() {
+    let dir = fresh("files");
+    let broker = Broker::start(&dir, &["--set", "io.direct=false"]);
+    assert_eq!(broker.banner["files"], "buffered, as io.direct says");
+    drop(broker);
+    let broker = Broker::start(&dir, &[]);
+    let said = broker.banner["files"].as_str().unwrap();
+    // Which of them depends on the file system that the tests run on.
+    assert!(["direct", "buffered: the file system refuses O_DIRECT"].contains(&said), "{said}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `addr`; port 0 takes a free one.
+    /// Listens on `addr`; port 0 takes a free one. All addresses of IPv6 are those of IPv4 as well.
     ///
     /// # Errors
     /// What the system says, such as `AddrInUse`; `Unsupported` in simulation.
@@ -59,6 +59,10 @@ impl Listener {
         let driver = real_driver()?;
         let socket = new_socket(addr, &driver)?;
         socket.set_reuse_address(true)?;
+        if addr.is_ipv6() && addr.ip().is_unspecified() {
+            // Whatever the system's default is (net.ipv6.bindv6only).
+            socket.set_only_v6(false)?;
+        }
         socket.bind(&SockAddr::from(addr))?;
         socket.listen(BACKLOG)?;
         let addr = socket_addr(socket.local_addr()?)?;
@@ -586,8 +590,13 @@ fn new_socket(addr: SocketAddr, driver: &Driver) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// An address of IPv4 as such, also where it came to a socket of IPv6.
 fn socket_addr(addr: SockAddr) -> io::Result<SocketAddr> {
-    addr.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an IP address"))
+    let addr = addr.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an IP address"))?;
+    Ok(match addr.ip().to_canonical() {
+        ip if ip != addr.ip() => SocketAddr::new(ip, addr.port()),
+        _ => addr,
+    })
 }
 
 /// Handles or memory are short; others may let go of some.

@@ -281,6 +281,9 @@ fn reactor_families(shards: &[Shard]) -> Vec<Family> {
         }),
         gauges(shards, "ailurus_tasks", "Tasks that have not ended.", |s| s.reactor.tasks_now as f64),
         counters(shards, "ailurus_connections_accepted_total", "Connections accepted.", |s| s.reactor.accepted),
+        counters(shards, "ailurus_accepts_failed_total", "Accepts that failed and were tried again.", |s| {
+            s.reactor.accepts_failed
+        }),
         gauges(shards, "ailurus_connections", "Connections, clients' and others'.", |s| {
             s.reactor.connections_now as f64
         }),

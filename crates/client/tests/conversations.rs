@@ -47,7 +47,7 @@ fn with_broker<F: Future<Output = ()>>(script: Script, test: impl FnOnce(Client)
         });
         test(client).await;
         stop.request();
-        accepting.await.unwrap();
+        accepting.await;
     })
     .unwrap();
 }

@@ -52,7 +52,7 @@ pub struct KafkaServer {
     shards: Sharded<KafkaShard>,
     local_addr: SocketAddr,
     stop: Abort,
-    accepting: rt::Task<std::io::Result<()>>,
+    accepting: rt::Task<()>,
 }
 
 impl KafkaServer {
@@ -83,9 +83,7 @@ impl KafkaServer {
     /// Accepts nothing more, ends all connections and waits until they are gone, for at most `patience`.
     pub async fn stop(self, patience: Duration) {
         self.stop.request();
-        if let Err(error) = self.accepting.await {
-            tracing::warn!(%error, "the listener had failed");
-        }
+        self.accepting.await;
         let close = move |shard: Rc<KafkaShard>| async move { shard.close_connections(patience).await };
         self.shards.map_async(Lane::Kafka, close).await;
         // Fetches that were dropped have told the owners to end their waits. Nobody waits until they hear of it, and the

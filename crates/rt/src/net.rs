@@ -12,7 +12,7 @@ use crate::hub::Inbox;
 use crate::shard::Shard;
 use crate::sharded::{Lane, call_inline};
 use crate::task::spawn;
-use crate::time::sleep;
+use crate::time::{now, sleep};
 use bytes::Bytes;
 use compio::BufResult;
 use compio::buf::{IntoInner, IoBuf, IoBufMut, IoVectoredBuf, SetLen};
@@ -39,8 +39,10 @@ const SMALL_FRAME: usize = 2048;
 const PARTS_MAX: usize = 1024;
 /// Connections that the kernel accepts for us while we are busy.
 const BACKLOG: i32 = 1024;
-/// Pause after an accept that failed for lack of handles or memory.
+/// Pause after an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// While accepts go on failing, it is said this often.
+const ACCEPT_TOLD: Duration = Duration::from_secs(10);
 
 /// A TCP socket that listens on this shard.
 pub struct Listener {
@@ -84,14 +86,15 @@ impl Listener {
     /// for it as a task of [`Group::Kafka`]. Connections live on when this ends: whoever serves them holds their
     /// [`Closer`]s and a [`crate::Gate`].
     ///
-    /// # Errors
-    /// When accepting fails for a reason that does not pass.
+    /// Nothing else ends it. An accept that fails for whatever reason is said, counted and tried again: handles and memory
+    /// come back, a firewall changes its mind, and a broker that accepts nobody any more would serve nobody.
     pub async fn serve<F: Future<Output = ()> + 'static>(
         self,
         stop: Abort,
         serve: impl Fn(Conn) -> F + Clone + Send + 'static,
-    ) -> io::Result<()> {
+    ) {
         let mut requested = pin!(stop.requested());
+        let mut told = None;
         loop {
             let mut accept = self.driver.submit(op::Accept::new(self.driver.hold(Handle(self.socket.clone()))));
             // An accept that is dropped here may have taken a connection with it: the client sees it closed, as if it
@@ -101,16 +104,19 @@ impl Listener {
                 Poll::Pending => pin!(&mut accept).poll(context).map(Some),
             })
             .await;
-            let Some(BufResult(result, accept)) = accepted else { return Ok(()) };
+            let Some(BufResult(result, accept)) = accepted else { return };
             match result {
                 Ok(_) if connections() >= self.most => drop(accept.into_inner().0),
                 Ok(_) => distribute(accept.into_inner().0, serve.clone()),
-                Err(error) if is_passing(&error) => {
-                    tracing::warn!(%error, "cannot accept a connection for now");
+                Err(error) if is_of_the_peer(&error) => {}
+                Err(error) => {
+                    Shard::with(|shard| shard.stats.accepts_failed.add(1));
+                    if told.is_none_or(|told| now() - told >= ACCEPT_TOLD) {
+                        tracing::warn!(%error, addr = %self.addr, "cannot accept connections; it is tried again");
+                        told = Some(now());
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
-                Err(error) if is_of_the_peer(&error) => {}
-                Err(error) => return Err(error),
             }
         }
     }
@@ -599,15 +605,6 @@ fn socket_addr(addr: SockAddr) -> io::Result<SocketAddr> {
     })
 }
 
-/// Handles or memory are short; others may let go of some.
-fn is_passing(error: &io::Error) -> bool {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    const ENOBUFS: i32 = 105;
-    const ENOMEM: i32 = 12;
-    matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS | ENOMEM))
-}
-
 /// The connection failed before it was accepted; accept(2) says to treat such errors like "try again".
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::*;
@@ -621,4 +618,43 @@ fn is_of_the_peer(error: &io::Error) -> bool {
             | HostUnreachable
             | NetworkUnreachable
     ) || matches!(error.raw_os_error(), Some(64 | 71 | 92 | 112))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backend, Config, run};
+
+    /// accept(2) refuses a socket that does not listen, which no list of passing errors foresees.
+    #[test]
+    fn a_listener_outlives_errors_that_nobody_foresaw() {
+        for backend in [Backend::Auto, Backend::Epoll] {
+            let config = Config { shards: 1, pin: false, backend, ..Config::default() };
+            run(config, || async {
+                let driver = real_driver().expect("not a simulation");
+                let any = SocketAddr::from(([127, 0, 0, 1], 0));
+                let socket = Rc::new(new_socket(any, &driver).expect("a socket"));
+                socket.bind(&SockAddr::from(any)).expect("a free port");
+                let addr = socket_addr(socket.local_addr().expect("bound")).expect("an IP address");
+                let listener = Listener { socket: socket.clone(), driver, addr, most: usize::MAX };
+                let stop = Abort::new();
+                let echo = |conn: Conn| async move {
+                    let (mut rx, mut tx) = conn.split();
+                    let byte = rx.read(1).await.expect("a byte").expect("not closed");
+                    tx.write(vec![byte]).await.expect("the client listens");
+                };
+                let serving = spawn(Group::Kafka, listener.serve(stop.clone(), echo));
+                while Shard::with(|shard| shard.stats.accepts_failed.get()) < 2 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                socket.listen(BACKLOG).expect("it can listen");
+                let (mut rx, mut tx) = Conn::connect(addr).await.expect("it listens").split();
+                tx.write(vec![Bytes::from_static(b"x")]).await.expect("it is served");
+                assert_eq!(rx.read(1).await.expect("an answer").as_deref(), Some(&b"x"[..]));
+                stop.request();
+                serving.await;
+            })
+            .expect("a machine");
+        }
+    }
 }

@@ -94,6 +94,7 @@ pub(crate) struct Counters {
     pub(crate) crossings: [Counter; LANES],
     pub(crate) credit_waits: Counter,
     pub(crate) accepted: Counter,
+    pub(crate) accepts_failed: Counter,
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) disk: [DiskCounters; CLASSES],
@@ -159,6 +160,8 @@ pub struct ShardStats {
     pub connections_now: u64,
     /// Connections accepted here.
     pub accepted: u64,
+    /// Accepts that failed here, other than by the fault of who connected.
+    pub accepts_failed: u64,
     /// Bytes received.
     pub bytes_received: u64,
     /// Bytes sent.
@@ -230,6 +233,7 @@ pub fn stats() -> ShardStats {
             tasks_now: shard.tasks.live() as u64,
             connections_now: u64::from(shard.inbox.connections.load(Ordering::Relaxed)),
             accepted: counters.accepted.get(),
+            accepts_failed: counters.accepts_failed.get(),
             bytes_received: counters.bytes_received.get(),
             bytes_sent: counters.bytes_sent.get(),
             memory_free_now: shard.memory.free(),

@@ -104,7 +104,7 @@ fn more_operations_than_the_queue_holds_all_end() {
 }
 
 /// A listener whose connections say nothing until the client does; then they echo one byte.
-async fn silent_listener(stop: &Abort) -> (SocketAddr, rt::Task<std::io::Result<()>>) {
+async fn silent_listener(stop: &Abort) -> (SocketAddr, rt::Task<()>) {
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
     let addr = listener.local_addr();
     let serving = listener.serve(stop.clone(), |conn: Conn| async move {
@@ -153,7 +153,7 @@ fn a_storm_of_cancellations_leaves_nothing_behind() {
             sent.expect("sent");
             assert_eq!(back.expect("read").as_deref(), Some(&b"x"[..]));
             stop.request();
-            serving.await.expect("it ends in peace");
+            serving.await;
         })
         .expect("the machine runs");
     }

@@ -81,14 +81,20 @@ impl Cluster {
         if !broker && topics.is_empty() {
             return;
         }
-        let state = self.state.borrow();
         for partition in self.partitions() {
-            let id = partition.id().topic;
-            if let Some(topic) = state.topic_by_id(id).filter(|_| broker || topics.contains(&id)) {
-                let config = self.topic_config(topic);
-                partition.replica().log().set_config(self.log_config(topic, &config));
-                partition.set_config(config);
+            if broker || topics.contains(&partition.id().topic) {
+                self.configure(&partition);
             }
+        }
+    }
+
+    /// Hands the partition its topic's settings as they apply now.
+    fn configure(&self, partition: &Partition) {
+        let state = self.state.borrow();
+        if let Some(topic) = state.topic_by_id(partition.id().topic) {
+            let config = self.topic_config(topic);
+            partition.replica().log().set_config(self.log_config(topic, &config));
+            partition.set_config(config);
         }
     }
 
@@ -167,6 +173,8 @@ async fn open(cluster: Rc<Cluster>, partition: TopicIdPartition) {
         group = Some(wish.group);
         match try_open(&cluster, partition, &wish).await {
             Ok(open) => {
+                // Settings may have been altered since the wish was read.
+                cluster.configure(&open);
                 let term = open.leader_epoch();
                 cluster.local.borrow_mut().insert(partition, Local::Open(open));
                 cluster.report_leader(partition, term);

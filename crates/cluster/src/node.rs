@@ -24,6 +24,9 @@ use crate::controller::{Controller, ReplayError, Unavailable};
 use crate::identity::{Identity, IdentityError};
 use crate::state::ClusterState;
 
+/// `segment.bytes` of the controller's log.
+const CONTROLLER_SEGMENT_BYTES: u64 = 4 << 20;
+
 /// Why a node did not come up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -182,8 +185,15 @@ impl Cluster {
 
     /// Opens the controller's log, here on shard 0, and reads what it says. Only a node that `is_new` may be without one.
     async fn open_controller(&self, is_new: bool) -> Result<Vec<Arc<Delta>>, StartError> {
-        // Nothing of the cluster's own history is ever deleted by time or size.
-        let config = LogConfig { retention_ms: None, retention_bytes: None, internal: true, ..LogConfig::default() };
+        // Nothing of the cluster's own history is ever deleted by time or size, only by a snapshot that covers it; a file
+        // goes when all of it is covered.
+        let config = LogConfig {
+            retention_ms: None,
+            retention_bytes: None,
+            segment_bytes: CONTROLLER_SEGMENT_BYTES,
+            internal: true,
+            ..LogConfig::default()
+        };
         self.found.borrow_mut().remove(&CONTROLLER_GROUP);
         let id = LogId { group: CONTROLLER_GROUP, topic: CONTROLLER, owner_epoch: OwnerEpoch(1) };
         let log = match self.storage().find_log(id, config.clone()).await {
@@ -196,7 +206,9 @@ impl Cluster {
         // Kafka's defaults whatever the broker's are: those are for users' topics, and this one has no keys, for example.
         let settings = Rc::new(TopicOverrides::default().config(&BrokerSettings::default()));
         let partition = Partition::open(CONTROLLER, log, self.node(), settings).await?;
-        let (controller, history) = Controller::open(partition).await?;
+        // What a start reads of it is to be little beside the journal, which it reads anyway.
+        let history_bytes_min = self.options.storage.journal_file_bytes / 64;
+        let (controller, history) = Controller::open(partition, history_bytes_min).await?;
         *self.controller.borrow_mut() = Some(controller);
         Ok(history)
     }

@@ -11,7 +11,7 @@ use ailurus_base::HashMap;
 use ailurus_model::{GroupId, NodeId, PartitionId, Revision, TopicId, TopicIdPartition};
 use ailurus_settings::TopicOverrides;
 
-use crate::change::{Change, Delta, nodes};
+use crate::change::{Change, Delta, PartitionSnapshot, Snapshot, TopicSnapshot, nodes};
 
 /// The first group id that a partition may have; those below are the broker's own.
 const GROUPS_FROM: u64 = 16;
@@ -74,6 +74,20 @@ impl Topic {
     /// Its partitions with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (TopicIdPartition, &PartitionState)> + '_ {
         self.partitions.iter().enumerate().map(|(place, state)| (self.partition(PartitionId(place as i32)), state))
+    }
+
+    fn snapshot(&self) -> TopicSnapshot {
+        let partition = |partition: &PartitionState| PartitionSnapshot {
+            group: partition.group.0,
+            replicas: partition.replicas.iter().map(|node| node.0).collect(),
+            revision: partition.revision.0,
+        };
+        TopicSnapshot {
+            id: self.id.0,
+            name: self.name.to_string(),
+            configs: self.configs.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            partitions: self.partitions.iter().map(partition).collect(),
+        }
     }
 
     /// The id of one of its partitions.
@@ -145,10 +159,53 @@ impl ClusterState {
         self.topics.get(other).filter(|topic| *topic.name != *name)
     }
 
-    /// Applies all changes of `delta`.
+    /// Applies all changes of `delta`. A snapshot takes the place of all there was.
     pub fn apply(&mut self, delta: &Delta) {
+        if let Some(snapshot) = delta.snapshot() {
+            *self = ClusterState::restore(snapshot);
+            return;
+        }
         self.stage(&delta.changes);
         self.seal();
+    }
+
+    /// All of it, to be written down; [`ClusterState::apply`] reads it.
+    pub fn snapshot(&self) -> Snapshot {
+        let configs = self.broker_configs.iter();
+        Snapshot {
+            revision: self.revision.0,
+            nodes: self.nodes.iter().map(|node| node.0).collect(),
+            topics: self.topics.values().map(Topic::snapshot).collect(),
+            broker_configs: configs
+                .map(|((node, name), value)| (node.map(|node| node.0), name.clone(), value.clone()))
+                .collect(),
+            next_group: self.next_group,
+            next_producer_id: self.next_producer_id,
+        }
+    }
+
+    fn restore(snapshot: &Snapshot) -> ClusterState {
+        let configs = snapshot.broker_configs.iter();
+        let mut state = ClusterState {
+            revision: Revision(snapshot.revision),
+            nodes: nodes(&snapshot.nodes),
+            broker_configs: configs
+                .map(|(node, name, value)| ((node.map(NodeId), name.clone()), value.clone()))
+                .collect(),
+            next_group: snapshot.next_group,
+            next_producer_id: snapshot.next_producer_id,
+            ..ClusterState::default()
+        };
+        for topic in &snapshot.topics {
+            state.create_topic(TopicId(topic.id), &topic.name, &topic.configs);
+            let partition = |partition: &PartitionSnapshot| PartitionState {
+                group: GroupId(partition.group),
+                replicas: nodes(&partition.replicas),
+                revision: Revision(partition.revision),
+            };
+            state.topic_mut(TopicId(topic.id)).partitions = topic.partitions.iter().map(partition).collect();
+        }
+        state
     }
 
     /// Applies part of the delta that is being decided; [`ClusterState::seal`] ends it.
@@ -192,6 +249,7 @@ impl ClusterState {
                 set(&mut self.broker_configs, (node.map(NodeId), name.clone()), value.clone());
             }
             Change::ProducerIdsReserved { upto } => self.next_producer_id = self.next_producer_id.max(*upto),
+            Change::Snapshot(_) => unreachable!("a snapshot stands alone in its delta, and is no decision"),
         }
     }
 

@@ -65,7 +65,14 @@ impl DataDir {
                 retire(config, layout).await?;
                 lay_out(dir, shards).await?;
             }
-            None => lay_out(dir, shards).await?,
+            None => {
+                // Without its salt a journal cannot be told from what another one left.
+                if let Some(file) = journal_file_in(dir).await? {
+                    let what = format!("it is missing, though there is {}", file.display());
+                    return Err(StorageError::corrupt(&layout_path(dir), what));
+                }
+                lay_out(dir, shards).await?;
+            }
         }
         sweep_topics(&dir.join("topics")).await?;
         Ok(DataDir { dir: dir.clone(), _lock: lock })
@@ -137,6 +144,21 @@ async fn stored_in(dir: &Path) -> Result<Option<PathBuf>, StorageError> {
             if let Some(first) = inside.first() {
                 return Ok(Some(path.join(&first.name)));
             }
+        }
+    }
+    Ok(None)
+}
+
+/// Some file of some journal, if there is one.
+async fn journal_file_in(dir: &Path) -> Result<Option<PathBuf>, StorageError> {
+    let journals = dir.join("journal");
+    if !exists(&journals).await? {
+        return Ok(None);
+    }
+    for shard in rt::fs::read_dir(&journals).await.map_err(StorageError::io("a listing", &journals))? {
+        let files = if shard.is_dir { list(&journals.join(&shard.name)).await? } else { Vec::new() };
+        if let Some(file) = files.into_iter().find(|file| file.extension().is_some_and(|name| name == "journal")) {
+            return Ok(Some(file));
         }
     }
     Ok(None)
@@ -235,7 +257,7 @@ async fn retire(config: &StorageConfig, layout: Layout) -> Result<(), StorageErr
         }
         rt::yield_if_needed().await;
     }
-    // One flush for all the segments and names, whatever their number.
+    // One flush for what of the segments and names was not flushed by now, whatever their number.
     rt::fs::sync_fs(&config.dir).await.map_err(StorageError::io("a flush", &config.dir))?;
     let (old, retired) = (config.dir.join("journal"), config.dir.join("journal.retired"));
     rt::fs::rename(&old, &retired).await.map_err(StorageError::io("a rename", &old))?;

@@ -49,13 +49,13 @@ pub(crate) async fn scan(
     while let Some(file) = live.next() {
         let end = chain.follow(&file, collector).await?;
         if live.peek().is_none_or(|next| next.head.first_commit != chain.expected) {
-            let looked = chain.look_for_later(&file.inner.file, end, file.inner.bytes).await;
+            let looked = chain.look_for_later(&file.inner, Some(&file.head), end).await;
             looked.map_err(StorageError::io("a read", &file.inner.path))?;
         }
         kept.push_back(LiveFile { generation: file.head.generation, end, inner: file.inner });
     }
     for file in &files.headless {
-        chain.look_for_later(&file.file, 0, file.bytes).await.map_err(StorageError::io("a read", &file.path))?;
+        chain.look_for_later(file, None, 0).await.map_err(StorageError::io("a read", &file.path))?;
     }
     if chain.flushed >= chain.expected {
         let what = format!("commit {} had been flushed and cannot be read", chain.expected);
@@ -201,12 +201,23 @@ impl Chain {
         Ok(at)
     }
 
+    /// Whether a commit at `at` with this head would say something new. Each before it in its file took a block at least.
+    fn could_tell(&self, head: &CommitHead, of: Option<&FileHead>, at: u64) -> bool {
+        let fits = of.is_none_or(|file| {
+            let most = file.first_commit + at / BLOCK as u64 - 1;
+            head.generation == file.generation && (file.first_commit..=most).contains(&head.number)
+        });
+        fits && head.number > head.flushed && head.flushed >= self.expected.max(self.flushed + 1)
+    }
+
     /// Looks at every block from `at` on for commits, for what they say had been flushed.
-    async fn look_for_later(&mut self, file: &File, mut at: u64, end: u64) -> io::Result<()> {
-        let mut window = Window::new(file, end);
-        while at < end {
-            if let Some((head, bytes)) = window.commit(at).await?
-                && head.flushed >= self.expected
+    async fn look_for_later(&mut self, file: &JournalFile, of: Option<&FileHead>, mut at: u64) -> io::Result<()> {
+        let mut window = Window::new(&file.file, file.bytes);
+        while at < file.bytes {
+            // First what one block shows: clients' bytes may look like commits, each claiming a long stretch of the file.
+            if let Some(head) = window.head(at).await?
+                && self.could_tell(&head, of, at)
+                && let Some((head, bytes)) = window.commit(at).await?
                 && check(&head, bytes, self.salt).is_some()
             {
                 self.flushed = self.flushed.max(head.flushed);
@@ -231,13 +242,16 @@ impl<'a> Window<'a> {
         Window { file, end, at: 0, bytes: DmaBuf::new(BLOCK) }
     }
 
+    /// The head of what looks like a commit at `at` that ends in the file.
+    async fn head(&mut self, at: u64) -> io::Result<Option<CommitHead>> {
+        let head = CommitHead::peek(self.get(at, BLOCK).await?);
+        Ok(head.filter(|head| at + head.size() <= self.end))
+    }
+
     /// What looks like a commit at `at`, with all its bytes. `None` if nothing does.
     async fn commit(&mut self, at: u64) -> io::Result<Option<(CommitHead, &[u8])>> {
-        let Some(head) = CommitHead::peek(self.get(at, BLOCK).await?) else { return Ok(None) };
+        let Some(head) = self.head(at).await? else { return Ok(None) };
         let size = head.size();
-        if at + size > self.end {
-            return Ok(None);
-        }
         let bytes = self.get(at, size as usize).await?;
         Ok((bytes.len() as u64 == size).then_some((head, bytes)))
     }

@@ -11,6 +11,8 @@ use crate::segment::SegmentShard;
 
 /// See the module's head.
 pub(crate) struct Core {
+    /// How many shards share the disk.
+    pub(crate) shards: u16,
     pub(crate) config: Rc<StorageConfig>,
     pub(crate) journal: Rc<Journal>,
     pub(crate) segments: Rc<SegmentShard>,
@@ -41,8 +43,14 @@ pub struct DrainCounts {
 
 impl Core {
     /// Nothing in any tail yet.
-    pub(crate) fn new(config: Rc<StorageConfig>, journal: Rc<Journal>, segments: Rc<SegmentShard>) -> Rc<Self> {
+    pub(crate) fn new(
+        shards: u16,
+        config: Rc<StorageConfig>,
+        journal: Rc<Journal>,
+        segments: Rc<SegmentShard>,
+    ) -> Rc<Self> {
         Rc::new(Core {
+            shards,
             config,
             journal,
             segments,

@@ -81,7 +81,7 @@ impl Storage {
             "journal read"
         );
         let journal = Journal::new(config.clone(), dir, layout.salt, scanned.ring, scanned.last);
-        let core = Core::new(config.clone(), journal, SegmentShard::new(&config));
+        let core = Core::new(layout.shards, config.clone(), journal, SegmentShard::new(&config));
         let storage = Rc::new(Storage {
             core,
             logs: RefCell::default(),
@@ -150,6 +150,7 @@ impl Storage {
             rt::spawn(rt::Group::Compaction, drain::run(self.clone())),
             rt::spawn(rt::Group::Compaction, housekeeping::watch_space(self.core.clone())),
             rt::spawn(rt::Group::Compaction, housekeeping::clean(self.clone())),
+            rt::spawn(rt::Group::Compaction, housekeeping::compact(self.clone())),
         ];
     }
 

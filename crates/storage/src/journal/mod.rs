@@ -297,7 +297,7 @@ impl Journal {
             Some(spare) => spare,
             None => {
                 let usual = self.next_file_bytes(&self.ring.borrow());
-                self.create_at_last(needed.max(usual)).await
+                self.create_at_last(needed, usual).await
             }
         };
         let generation = self.ring.borrow().next_generation;
@@ -313,17 +313,20 @@ impl Journal {
 
     /// No spare was ready. A file that was not written before is slower, and better than waiting; on a full disk there
     /// is nothing but to wait until one is recycled or space is made.
-    async fn create_at_last(&self, bytes: u64) -> JournalFile {
+    async fn create_at_last(&self, needed: u64, usual: u64) -> JournalFile {
+        let mut bytes = needed.max(usual);
         loop {
             match self.create(bytes, false).await {
                 Ok(file) => {
                     self.out_of_space.set(false);
                     return file;
                 }
+                // A smaller one may still fit: what it holds sets space free sooner than anything else does.
+                Err(error) if is_full(&error) && bytes > needed => bytes = needed,
                 Err(error) if is_full(&error) || is_out_of_handles(&error) => {
                     self.out_of_space.set(true);
                     rt::sleep(SPACE_RETRY).await;
-                    if let Some(spare) = self.ring.borrow_mut().take_spare(bytes) {
+                    if let Some(spare) = self.ring.borrow_mut().take_spare(needed) {
                         return spare;
                     }
                 }

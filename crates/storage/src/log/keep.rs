@@ -136,7 +136,7 @@ impl Log {
         self.segments.flush().await.map_err(|error| self.failed_if(error))
     }
 
-    /// Retention, the files that the log start has left behind, compaction. One step of the housekeeping.
+    /// Overdue segments, retention, the files that the log start has left behind. One step of the housekeeping.
     ///
     /// # Errors
     /// [`SegmentError`]. The log is offline if its files are uncertain afterwards.
@@ -153,24 +153,26 @@ impl Log {
         {
             return Ok(());
         }
-        self.drop_files().await?;
-        self.compact(high_watermark).await
+        self.drop_files().await
     }
 
-    /// Compacts as long as it pays.
-    async fn compact(self: &Rc<Self>, below: Offset) -> Result<(), SegmentError> {
+    /// How much of what compaction may touch is dirty, in thousandths.
+    pub(crate) fn dirty_permille(&self) -> u64 {
+        if self.failed() { 0 } else { self.segments.dirty_permille() }
+    }
+
+    /// One pass of compaction, if it pays; false if not.
+    ///
+    /// # Errors
+    /// As [`Log::clean`].
+    pub(crate) async fn compact(self: &Rc<Self>) -> Result<bool, SegmentError> {
         let source = self.producer_source.borrow().clone();
-        let Some(source) = source.filter(|_| self.config.borrow().compact) else { return Ok(()) };
+        let Some(source) = source.filter(|_| !self.failed()) else { return Ok(false) };
         self.announce_closed().await?;
+        let below = self.offset_after(self.state.borrow().drainable());
         let producers: HashMap<i64, Offset> = source().into_iter().collect();
-        let live = |producer: i64| producers.get(&producer).copied();
-        while !self.failed() {
-            let report = self.segments.compact(below, &live).await;
-            if report.map_err(|error| self.failed_with_segments(error))?.is_none() {
-                break;
-            }
-        }
-        Ok(())
+        let report = self.segments.compact(below, &|producer| producers.get(&producer).copied()).await;
+        Ok(report.map_err(|error| self.failed_with_segments(error))?.is_some())
     }
 
     /// A segment may be compacted only after a durable checkpoint has called it closed.

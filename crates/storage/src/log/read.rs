@@ -61,11 +61,11 @@ impl Log {
         Ok(read)
     }
 
-    /// Bytes of batches that a read of `from..below` would find. What is in segments counts as all of it: cheap, and
-    /// enough to decide whether a fetch waits.
+    /// Bytes of batches that a read of `from..below` would find, and perhaps a little more of what is in the growing
+    /// segment. What is in closed ones counts as all there is: cheap, and enough to decide whether a fetch waits.
     pub fn bytes_between(&self, from: Offset, below: Offset) -> u64 {
         let state = self.state.borrow();
-        let drained = if from < state.drained.offset.min(below) { self.segments.size_bytes() } else { 0 };
+        let drained = if from < state.drained.offset.min(below) { self.segments.bytes_from(from) } else { 0 };
         let entries = state.tail.entries().iter().skip(state.tail.place_of(from));
         let batches = entries.take_while(|entry| entry.end_offset <= below).filter_map(|entry| entry.batch());
         drained + batches.map(|batch| batch.len() as u64).sum::<u64>()

@@ -101,6 +101,7 @@ impl SegmentSet {
             summary: Some(summary).into(),
         };
         state.closed.push(closed.into());
+        state.closed_changed();
         Ok(())
     }
 

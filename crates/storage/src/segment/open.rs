@@ -85,6 +85,7 @@ impl SegmentSet {
             self.scan_on(&mut files, at.cut).await?;
         }
         // Nothing is removed that would be missed.
+        self.state.borrow_mut().closed_changed();
         self.check_complete(at)?;
         for (name, _) in files {
             // It lies behind the end.

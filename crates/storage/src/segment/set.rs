@@ -43,6 +43,8 @@ pub struct SegmentSet {
 pub(crate) struct State {
     pub(crate) config: LogConfig,
     pub(crate) closed: Vec<Rc<Segment>>,
+    /// Bytes of all of `closed`.
+    pub(crate) closed_bytes: u64,
     pub(crate) growing: Option<Growing>,
     pub(crate) end: Position,
     pub(crate) flushed: Position,
@@ -141,6 +143,28 @@ impl SegmentSet {
     pub fn segments_count(&self) -> usize {
         let state = self.state.borrow();
         state.closed.len() + usize::from(state.growing.is_some())
+    }
+
+    /// Bytes from the record at `offset` on, at least: those of everything if it lies in a closed segment, and up to one
+    /// stride of the index too many in the growing one.
+    pub(crate) fn bytes_from(&self, offset: Offset) -> u64 {
+        let state = self.state.borrow();
+        match state.growing.as_ref().filter(|growing| growing.name.base <= offset) {
+            Some(growing) => {
+                let from = growing.index.by_offset(offset).map_or(FILE_HEADER_LEN as u64, |row| row.position);
+                growing.summary.bytes - from
+            }
+            None => state.size_bytes(),
+        }
+    }
+
+    /// How much of the closed segments was not compacted against what is older, in thousandths; 0 without compaction. What
+    /// is not known yet counts as dirty.
+    pub(crate) fn dirty_permille(&self) -> u64 {
+        let state = self.state.borrow();
+        let dirty = state.closed.iter().filter(|segment| !segment.summary.get().is_some_and(|known| known.is_clean()));
+        let dirty: u64 = dirty.map(|segment| segment.bytes).sum();
+        if state.config.compact { dirty * 1000 / state.closed_bytes().max(1) } else { 0 }
     }
 
     /// Whether a write or flush failed: the log is offline until it is opened again.
@@ -364,6 +388,7 @@ impl State {
         State {
             config,
             closed: Vec::new(),
+            closed_bytes: 0,
             growing: None,
             end,
             flushed: end,
@@ -385,7 +410,12 @@ impl State {
     }
 
     pub(crate) fn closed_bytes(&self) -> u64 {
-        self.closed.iter().map(|segment| segment.bytes).sum()
+        self.closed_bytes
+    }
+
+    /// To be called after every change to `closed`: appends and fetches ask for the sum much more often.
+    pub(crate) fn closed_changed(&mut self) {
+        self.closed_bytes = self.closed.iter().map(|segment| segment.bytes).sum();
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {

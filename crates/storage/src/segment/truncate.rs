@@ -86,6 +86,7 @@ impl SegmentSet {
         self.shard.indexes.borrow_mut().remove(last.id);
         let mut state = self.state.borrow_mut();
         state.closed.pop();
+        state.closed_changed();
         state.growing = Some(Growing {
             id: last.id,
             name: last.name,
@@ -196,6 +197,7 @@ impl SegmentSet {
         let all = to.index >= state.end.index;
         let count = if all { state.closed.len() } else { count };
         let mut gone: Vec<_> = state.closed.drain(..count).map(|segment| (segment.id, segment.name)).collect();
+        state.closed_changed();
         if all {
             gone.extend(state.growing.take().map(|growing| (growing.id, growing.name)));
             (state.end, state.flushed) = (to, to);
@@ -287,7 +289,9 @@ impl SegmentSet {
             state.failed = true;
             state.generation += 1;
             let growing = state.growing.take().map(|growing| growing.id);
-            state.closed.drain(..).map(|segment| segment.id).chain(growing).collect::<Vec<_>>()
+            let gone = state.closed.drain(..).map(|segment| segment.id).chain(growing).collect::<Vec<_>>();
+            state.closed_changed();
+            gone
         };
         ids.into_iter().for_each(|id| self.shard.forget(id));
         self.shard.cache.borrow_mut().truncate(self.group, Offset(0));

@@ -258,3 +258,49 @@ fn a_segment_that_cannot_be_read_does_not_take_its_log_offline() {
     })
     .finished();
 }
+
+#[test]
+fn a_lost_layout_is_not_made_anew() {
+    let mut sim = sim(28, DiskFaults::default());
+    some_commits(&mut sim, true);
+    let opened = sim.run(|| async {
+        rt::fs::remove_file("/data/journal/layout".as_ref()).await.expect("it is there");
+        DataDir::open(&tiny(), 1).await.map(|_| ())
+    });
+    assert!(matches!(opened.finished(), Err(StorageError::Corrupt { path, .. }) if path.ends_with("journal/layout")));
+}
+
+/// Retention of one log goes on while another is compacted for long.
+#[test]
+fn retention_does_not_wait_for_a_compaction() {
+    let mut sim = sim(29, DiskFaults::default());
+    closed_segments(&mut sim);
+    sim.run(|| async {
+        let (_dir, storage, logs) = open().await;
+        logs[1].set_config(LogConfig { segment_bytes: 4 << 10, ..LogConfig::keeping() });
+        for _ in 0..200 {
+            storage.until_room().await;
+            let last = append(&logs[1], 1000);
+            commit(&logs[1], last).await;
+        }
+        until(|| storage.stats().tail_bytes == 0).await;
+        storage.shutdown().await;
+    })
+    .finished();
+    sim.disk().set_faults(DiskFaults { latency: Duration::from_millis(5), ..DiskFaults::default() });
+    sim.run(|| async {
+        let config = StorageConfig { compaction_map_bytes: 1 << 20, ..tiny() };
+        let (_dir, _storage, logs) = open_with(config).await.expect("it opens");
+        let compact = LogConfig { compact: true, min_cleanable_dirty_permille: 0, ..LogConfig::keeping() };
+        logs[1].set_producer_source(Rc::new(Vec::new));
+        let full = logs[1].size_bytes();
+        logs[1].set_config(compact);
+        rt::sleep(Duration::from_millis(300)).await;
+        logs[0].set_config(LogConfig { delete: true, retention_bytes: Some(10_000), ..LogConfig::keeping() });
+        until(|| logs[0].log_start().offset > Offset(10)).await;
+        assert_eq!(logs[1].size_bytes(), full, "the first pass is still under way");
+        // Records without a key go: the pass comes to its end.
+        until(|| logs[1].size_bytes() < full / 2).await;
+    })
+    .finished();
+}

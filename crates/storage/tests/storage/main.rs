@@ -369,6 +369,41 @@ fn a_full_disk_refuses_clients_and_resumes_by_itself() {
         .finished();
 }
 
+/// All shards see the same free space; what they accept together still leaves the reserve.
+#[test]
+fn the_reserve_is_kept_by_all_shards_together() {
+    sim(26, DiskFaults { space: Some(6 << 20), ..DiskFaults::default() })
+        .run(|| async {
+            let reserve = 1 << 20;
+            // Nothing is drained until it is asked for: all that is accepted is still to find its place.
+            let quiet = StorageConfig { drain_idle: Duration::from_secs(600), drain_bytes: 1 << 30, ..tiny() };
+            let large = StorageConfig { journal_file_bytes: 256 << 10, journal_bytes_max: 64 << 20, ..quiet };
+            let config = StorageConfig { min_free_bytes: reserve, tail_bytes_max: 64 << 20, ..large };
+            let _dir = DataDir::open(&config, 4).await.expect("the directory opens");
+            let mut logs = Vec::new();
+            let mut storages = Vec::new();
+            for shard in 0..4 {
+                let (storage, _) = Storage::open(config.clone(), ShardId(shard)).await.expect("it opens");
+                let log = storage.create_log(id(u64::from(shard) + 1), LogConfig::keeping()).await;
+                logs.push(log.expect("it is created"));
+                storages.push(storage);
+            }
+            for _ in 0..300 {
+                for log in &logs {
+                    if let Ok(last) = log.append(TERM, batch(log.end_offset(), 4000)) {
+                        commit(log, last).await;
+                    }
+                }
+                rt::sleep(Duration::from_millis(1)).await;
+            }
+            assert!(storages.iter().all(|storage| storage.stats().disk_full == 1), "it fills");
+            let free = rt::fs::free_space("/data".as_ref()).await.expect("it is known");
+            let promised: u64 = storages.iter().map(|storage| storage.stats().tail_bytes).sum();
+            assert!(free >= promised + reserve / 2, "{free} bytes are free, {promised} are promised");
+        })
+        .finished();
+}
+
 #[test]
 fn a_disk_without_a_reserve_stops_and_goes_on_when_there_is_space() {
     sim(16, DiskFaults { space: Some(500 << 10), ..DiskFaults::default() })
@@ -657,6 +692,34 @@ fn retention_moves_the_log_start_durably() {
         assert_eq!(offsets(&logs[0]).await, (start..200).collect::<Vec<_>>());
     })
     .finished();
+}
+
+#[test]
+fn what_a_read_would_find_is_known_closely_near_the_end() {
+    sim(27, DiskFaults::default())
+        .run(|| async {
+            let (_dir, storage, _) = open().await;
+            let config = LogConfig { index_interval_bytes: 1000, ..LogConfig::keeping() };
+            let log = storage.create_log(id(1), config.clone()).await.expect("it is created");
+            for _ in 0..40 {
+                let last = append(&log, 500);
+                commit(&log, last).await;
+            }
+            until(|| storage.stats().tail_bytes == 0).await;
+            let end = log.end_offset();
+            for left in [1, 2, 10] {
+                let bytes = log.bytes_between(Offset(end.0 - left), end);
+                let least = 500 * left as u64;
+                assert!((least..least + 200 * left as u64 + 2000).contains(&bytes), "{left} batches: {bytes} bytes");
+            }
+            assert_eq!(log.bytes_between(end, end), 0);
+            log.set_config(LogConfig { segment_bytes: 4 << 10, ..config });
+            let last = append(&log, 500);
+            commit(&log, last).await;
+            until(|| storage.stats().tail_bytes == 0).await;
+            assert!(log.bytes_between(Offset(0), log.end_offset()) >= 41 * 500, "closed segments count whole");
+        })
+        .finished();
 }
 
 #[test]

@@ -343,6 +343,7 @@ impl SegmentSet {
         self.shard.indexes.borrow_mut().put(segment.id, index.clone(), index.memory() as u64);
         let mut state = self.state.borrow_mut();
         state.closed.splice(range, [segment.clone()]);
+        state.closed_changed();
         state.generation += 1;
         self.shard.cache.borrow_mut().forget(self.group, old[0].name.base, new.end);
         self.readers.forget_cursors();

@@ -7,6 +7,7 @@ mod support;
 use ailurus_wire::ErrorCode;
 use ailurus_wire::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use ailurus_wire::fetch::FetchPartition;
+use ailurus_wire::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use ailurus_wire::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -28,6 +29,16 @@ fn fetch_after(client: &mut Client, last_fetched_epoch: i32, fetch_offset: i64) 
     let answer = client.call(FETCH, &fetch("t", FetchPartition { last_fetched_epoch, ..from(fetch_offset) }));
     let partition = fetched(&answer);
     (partition.error_code, partition.diverging_epoch.epoch, partition.diverging_epoch.end_offset)
+}
+
+/// The first offset and its epoch.
+fn earliest(client: &mut Client) -> (i64, i32) {
+    let partition = ListOffsetsPartition { current_leader_epoch: -1, timestamp: -2, ..Default::default() };
+    let topics = vec![ListOffsetsTopic { name: "t".into(), partitions: vec![partition] }];
+    let answer = client.call(7, &ListOffsetsRequest { replica_id: -1, topics, ..Default::default() });
+    let found = &answer.topics[0].partitions[0];
+    assert_eq!(found.error_code, ErrorCode::None);
+    (found.offset, found.leader_epoch)
 }
 
 fn delete_before(client: &mut Client, offset: i64) {
@@ -73,7 +84,9 @@ fn epochs_end_where_the_next_begins_and_forgotten_ones_where_the_log_starts() {
         assert_eq!(fetch_after(&mut client, second, 9), (ErrorCode::None, second, 5));
         assert_eq!(fetch_after(&mut client, second + 1, 3), wrong, "an epoch that cannot be compared");
 
+        assert_eq!(earliest(&mut client), (0, first), "the epoch of the first record, not the one in force");
         delete_before(&mut client, 4);
+        assert_eq!(earliest(&mut client), (4, second));
         assert_eq!(fetch_after(&mut client, first, 3), wrong, "below the start nothing is compared");
         assert_eq!(end_of(&mut client, first), (first, 4), "a forgotten epoch ends where the log starts");
         delete_before(&mut client, 5);

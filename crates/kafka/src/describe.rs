@@ -6,19 +6,22 @@ use std::rc::Rc;
 use ailurus_base::{HashMap, HashSet};
 use ailurus_cluster::Cluster;
 use ailurus_model::TopicIdPartition;
+use ailurus_partition::Partition;
+use ailurus_partition::producers::ProducerView;
 use ailurus_rt::{self as rt, Lane};
 use ailurus_wire::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult,
     DescribeLogDirsTopic,
 };
 use ailurus_wire::describe_producers::{
-    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
+    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicRequest, TopicResponse,
 };
 use ailurus_wire::{ErrorCode, Str};
 
-use crate::dispatch::Request;
+use crate::dispatch::{Request, enqueued};
 use crate::entries::once;
-use crate::list_offsets::{at_owner, target};
+use crate::list_offsets::target;
+use crate::owners::ask_owners;
 
 pub(crate) async fn describe_log_dirs(request: &mut Request, body: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let cluster = request.shard.cluster.clone();
@@ -74,32 +77,38 @@ pub(crate) async fn describe_producers(
     body: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
     let cluster = request.shard.cluster.clone();
+    let topics: Vec<TopicRequest> = once(body.topics, |topic| topic.name.clone())
+        .into_iter()
+        .map(|topic| TopicRequest { partition_indexes: once(topic.partition_indexes, |index| *index), ..topic })
+        .collect();
+    let named = topics.iter().flat_map(|topic| topic.partition_indexes.iter().map(|index| (&*topic.name, *index)));
+    let wanted = named.map(|(topic, index)| Ok((target(&cluster, topic, index)?, ()))).collect();
+    let producers = async |partition: Rc<Partition>, ()| Ok(partition.describe_producers());
+    let mut found = enqueued(request, ask_owners(&cluster, wanted, None, producers)).await.into_iter();
     let mut response = DescribeProducersResponse::default();
-    for topic in once(body.topics, |topic| topic.name.clone()) {
-        let mut partitions = Vec::new();
-        for partition_index in once(topic.partition_indexes, |index| *index) {
-            let producers = producers(&cluster, &topic.name, partition_index).await;
-            let blank = PartitionResponse { partition_index, ..Default::default() };
-            partitions.push(match producers {
-                Ok(active_producers) => PartitionResponse { active_producers, ..blank },
+    for topic in topics {
+        let partition = |(index, found): (&i32, Result<Vec<ProducerView>, ErrorCode>)| {
+            let blank = PartitionResponse { partition_index: *index, ..Default::default() };
+            match found {
+                Ok(producers) => {
+                    PartitionResponse { active_producers: producers.into_iter().map(producer).collect(), ..blank }
+                }
                 Err(error_code) => PartitionResponse { error_code, ..blank },
-            });
-        }
+            }
+        };
+        let partitions = topic.partition_indexes.iter().zip(&mut found).map(partition).collect();
         response.topics.push(TopicResponse { name: topic.name, partitions });
     }
     response
 }
 
-async fn producers(cluster: &Cluster, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ErrorCode> {
-    let target = target(cluster, topic, partition)?;
-    let found = at_owner(cluster, target, |partition| async move { Ok(partition.describe_producers()) }).await?;
-    let state = |producer: ailurus_partition::producers::ProducerView| ProducerState {
-        producer_id: producer.producer_id,
-        producer_epoch: producer.producer_epoch.into(),
-        last_sequence: producer.last_sequence,
-        last_timestamp: producer.last_timestamp,
+fn producer(view: ProducerView) -> ProducerState {
+    ProducerState {
+        producer_id: view.producer_id,
+        producer_epoch: view.producer_epoch.into(),
+        last_sequence: view.last_sequence,
+        last_timestamp: view.last_timestamp,
         coordinator_epoch: -1,
         ..Default::default()
-    };
-    Ok(found.into_iter().map(state).collect())
+    }
 }

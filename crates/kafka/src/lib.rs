@@ -8,7 +8,8 @@
 //! is not served is not advertised; no input makes this crate panic.
 //!
 //! Reading order: [`server`] (what a shard's connections share), `admission` (who may take how much memory), `connection`
-//! (frames in, replies out), `dispatch` (who answers what), `entries` (what a request names twice), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
+//! (frames in, replies out), `dispatch` (who answers what), `entries` (what a request names twice), `owners`
+//! (who is asked about many partitions), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
 //! `describe`, `reassign`, `producer_id`, `groups`, `offsets`, `api_versions`; [`stats`].
 
 mod admission;
@@ -23,6 +24,7 @@ mod groups;
 mod list_offsets;
 mod metadata;
 mod offsets;
+mod owners;
 mod produce;
 mod producer_id;
 mod reassign;

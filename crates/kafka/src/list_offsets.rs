@@ -3,22 +3,22 @@
 use std::rc::Rc;
 
 use ailurus_cluster::Cluster;
-use ailurus_model::{PartitionId, Term, TopicIdPartition};
+use ailurus_model::{Offset, PartitionId, Term, TopicIdPartition};
 use ailurus_partition::{OffsetAt, Partition};
-use ailurus_rt::Lane;
+use ailurus_rt as rt;
 use ailurus_wire::ErrorCode;
 use ailurus_wire::list_offsets::{
-    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
-    ListOffsetsTopicResponse,
+    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use ailurus_wire::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition,
     OffsetForLeaderTopicResult,
 };
 
-use crate::dispatch::Request;
+use crate::dispatch::{Request, enqueued};
 use crate::entries::repeated;
 use crate::fetch::owner::{epoch_error, read_error};
+use crate::owners::ask_owners;
 
 /// The log's end as readers see it.
 const LATEST: i64 = -1;
@@ -34,18 +34,28 @@ const LATEST_TIERED: i64 = -5;
 pub(crate) async fn list_offsets(request: &mut Request, body: ListOffsetsRequest) -> ListOffsetsResponse {
     let cluster = request.shard.cluster.clone();
     let version = request.version();
+    let twice = repeated(body.topics.iter().flat_map(|topic| {
+        let name = &*topic.name;
+        topic.partitions.iter().map(move |wanted| (name, wanted.partition_index))
+    }));
+    let mut wanted = Vec::new();
+    for topic in &body.topics {
+        for partition in &topic.partitions {
+            let once = !twice.contains(&(&*topic.name, partition.partition_index));
+            let target = match once {
+                true => target(&cluster, &topic.name, partition.partition_index),
+                false => Err(ErrorCode::InvalidRequest),
+            };
+            let known = target.and_then(|target| check_time(partition.timestamp, version).map(|()| target));
+            wanted.push(known.map(|target| (target, (partition.timestamp, partition.current_leader_epoch))));
+            rt::yield_if_needed().await;
+        }
+    }
+    let mut found = enqueued(request, ask_owners(&cluster, wanted, None, locate)).await.into_iter();
     let mut response = ListOffsetsResponse::default();
     for topic in body.topics {
-        let mut partitions = Vec::new();
-        let twice = repeated(topic.partitions.iter().map(|wanted| wanted.partition_index));
-        for wanted in &topic.partitions {
-            let index = wanted.partition_index;
-            let found = match twice.contains(&index) {
-                true => Err(ErrorCode::InvalidRequest),
-                false => locate(&cluster, &topic.name, wanted, version).await,
-            };
-            partitions.push(answer(index, found, version));
-        }
+        let partitions = topic.partitions.iter().zip(&mut found);
+        let partitions = partitions.map(|(wanted, found)| answer(wanted.partition_index, found, version)).collect();
         response.topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     response
@@ -80,53 +90,34 @@ pub(crate) fn target(cluster: &Cluster, topic: &str, partition: i32) -> Result<T
     }
 }
 
-/// Asks the owner of `target`.
-pub(crate) async fn at_owner<R: Send + 'static, F: Future<Output = Result<R, ErrorCode>> + 'static>(
-    cluster: &Cluster,
-    target: TopicIdPartition,
-    ask: impl FnOnce(Rc<Partition>) -> F + Send + 'static,
-) -> Result<R, ErrorCode> {
-    let owner = cluster.shard_of(target).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    let ask = move |owner: Rc<Cluster>| async move {
-        let partition = owner.partition(target).filter(|partition| partition.is_leader());
-        ask(partition.ok_or(ErrorCode::NotLeaderOrFollower)?).await
-    };
-    cluster.sharded().on_async(owner, Lane::Kafka, ask).await
-}
-
-async fn locate(
-    cluster: &Cluster,
-    topic: &str,
-    wanted: &ListOffsetsPartition,
-    version: i16,
-) -> Result<Option<OffsetAt>, ErrorCode> {
-    let target = target(cluster, topic, wanted.partition_index)?;
-    let (timestamp, epoch) = (wanted.timestamp, wanted.current_leader_epoch);
-    // Each special time came with a version of its own; before it, the number means nothing.
+/// Each special time came with a version of its own; before it, the number means nothing.
+fn check_time(timestamp: i64, version: i16) -> Result<(), ErrorCode> {
     let special_from = match timestamp {
         MAX_TIMESTAMP => 7,
         EARLIEST_LOCAL => 8,
         LATEST_TIERED => 9,
         _ => 0,
     };
-    if version < special_from || timestamp < LATEST_TIERED {
-        return Err(ErrorCode::UnsupportedVersion);
+    match version < special_from || timestamp < LATEST_TIERED {
+        true => Err(ErrorCode::UnsupportedVersion),
+        false => Ok(()),
     }
-    at_owner(cluster, target, move |partition| async move {
-        partition.check_epoch(epoch).map_err(epoch_error)?;
-        let end = |offset| {
-            let epoch = Some(partition.leader_epoch());
-            Ok(Some(OffsetAt { offset, timestamp: -1, epoch }))
-        };
-        match timestamp {
-            LATEST => end(partition.high_watermark()),
-            EARLIEST | EARLIEST_LOCAL => end(partition.log_start()),
-            LATEST_TIERED => Ok(None),
-            MAX_TIMESTAMP => partition.offset_of_max_timestamp().await.map_err(read_error),
-            timestamp => partition.offset_for_time(timestamp).await.map_err(read_error),
+}
+
+/// At the owner: the offset for a time, asked by one who knows this leader epoch.
+async fn locate(partition: Rc<Partition>, (timestamp, epoch): (i64, i32)) -> Result<Option<OffsetAt>, ErrorCode> {
+    partition.check_epoch(epoch).map_err(epoch_error)?;
+    let end = |offset, epoch| Ok(Some(OffsetAt { offset, timestamp: -1, epoch: Some(epoch) }));
+    match timestamp {
+        LATEST => end(partition.high_watermark(), partition.leader_epoch()),
+        EARLIEST | EARLIEST_LOCAL => {
+            let start = partition.log_start();
+            end(start, partition.replica().log().term_of(start))
         }
-    })
-    .await
+        LATEST_TIERED => Ok(None),
+        MAX_TIMESTAMP => partition.offset_of_max_timestamp().await.map_err(read_error),
+        timestamp => partition.offset_for_time(timestamp).await.map_err(read_error),
+    }
 }
 
 pub(crate) async fn offset_for_leader_epoch(
@@ -134,35 +125,39 @@ pub(crate) async fn offset_for_leader_epoch(
     body: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let cluster = request.shard.cluster.clone();
+    let mut wanted = Vec::new();
+    for topic in &body.topics {
+        for partition in &topic.partitions {
+            let target = target(&cluster, &topic.topic, partition.partition);
+            wanted.push(target.map(|target| (target, (partition.current_leader_epoch, partition.leader_epoch))));
+            rt::yield_if_needed().await;
+        }
+    }
+    let mut found = enqueued(request, ask_owners(&cluster, wanted, None, epoch_end)).await.into_iter();
     let mut response = OffsetForLeaderEpochResponse::default();
     for topic in body.topics {
-        let mut partitions = Vec::new();
-        for wanted in &topic.partitions {
-            let found = epoch_end(&cluster, &topic.topic, wanted).await;
+        let answer = |(wanted, found): (&OffsetForLeaderPartition, Result<_, ErrorCode>)| {
             let blank = EpochEndOffset { partition: wanted.partition, ..Default::default() };
-            partitions.push(match found {
-                Ok(Some((epoch, end_offset))) => EpochEndOffset { leader_epoch: epoch, end_offset, ..blank },
+            match found {
+                Ok(Some((Term(leader_epoch), Offset(end_offset)))) => {
+                    EpochEndOffset { leader_epoch, end_offset, ..blank }
+                }
                 Ok(None) => blank,
                 Err(error_code) => EpochEndOffset { error_code, ..blank },
-            });
-        }
+            }
+        };
+        let partitions = topic.partitions.iter().zip(&mut found).map(answer).collect();
         response.topics.push(OffsetForLeaderTopicResult { topic: topic.topic, partitions });
     }
     response
 }
 
+/// At the owner: where the epoch `asked` ends, for one who knows the leader epoch `current`.
 async fn epoch_end(
-    cluster: &Cluster,
-    topic: &str,
-    wanted: &OffsetForLeaderPartition,
-) -> Result<Option<(i32, i64)>, ErrorCode> {
-    let target = target(cluster, topic, wanted.partition)?;
-    let (current, asked) = (wanted.current_leader_epoch, wanted.leader_epoch);
-    at_owner(cluster, target, move |partition| async move {
-        partition.check_epoch(current).map_err(epoch_error)?;
-        // -1 is Kafka's "no epoch": nothing is known of it.
-        let end = (asked != -1).then(|| partition.replica().epoch_end(Term(asked)));
-        Ok(end.flatten().map(|(epoch, end)| (epoch.0, end.0)))
-    })
-    .await
+    partition: Rc<Partition>,
+    (current, asked): (i32, i32),
+) -> Result<Option<(Term, Offset)>, ErrorCode> {
+    partition.check_epoch(current).map_err(epoch_error)?;
+    // -1 is Kafka's "no epoch": nothing is known of it.
+    Ok((asked != -1).then(|| partition.replica().epoch_end(Term(asked))).flatten())
 }

@@ -153,9 +153,13 @@ fn describe_wanted(cluster: &Cluster, wanted: &Wanted, missing: &HashMap<Str, Er
         },
         Wanted::Id(id) => match state.topic_by_id(*id) {
             Some(topic) => describe(cluster, topic),
-            None => {
-                MetadataResponseTopic { error_code: ErrorCode::UnknownTopicId, topic_id: *id, ..Default::default() }
-            }
+            // Null and not empty: there is no name to tell.
+            None => MetadataResponseTopic {
+                error_code: ErrorCode::UnknownTopicId,
+                name: None,
+                topic_id: *id,
+                ..Default::default()
+            },
         },
     }
 }

@@ -31,10 +31,10 @@ pub(crate) async fn elect_leaders(request: &mut Request, body: ElectLeadersReque
         response.error_code = ErrorCode::InvalidRequest;
         return response;
     }
-    let everything = body.topic_partitions.is_none();
+    let (everything, election_type) = (body.topic_partitions.is_none(), body.election_type);
     let mut results: BTreeMap<Str, Vec<PartitionResult>> = BTreeMap::new();
     for (topic, partition_id) in elected(cluster, body) {
-        let error_code = elect(cluster, &topic, partition_id);
+        let error_code = elect(cluster, &topic, partition_id, election_type);
         // Asked for all, only those are of interest for which there was something to do.
         if everything && error_code == ErrorCode::ElectionNotNeeded {
             continue;
@@ -67,13 +67,14 @@ fn elected(cluster: &Cluster, body: ElectLeadersRequest) -> Vec<(Str, i32)> {
 }
 
 /// The leader is the one replica there is, or there is none to elect.
-fn elect(cluster: &Cluster, topic: &str, partition: i32) -> ErrorCode {
+fn elect(cluster: &Cluster, topic: &str, partition: i32, election_type: i8) -> ErrorCode {
     let target = match target(cluster, topic, partition) {
         Ok(target) => target,
         Err(error) => return error,
     };
     match cluster.leader(target) {
         Some(_) => ErrorCode::ElectionNotNeeded,
+        None if election_type == PREFERRED => ErrorCode::PreferredLeaderNotAvailable,
         None => ErrorCode::EligibleLeadersNotAvailable,
     }
 }

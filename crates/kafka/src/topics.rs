@@ -9,7 +9,8 @@ use ailurus_cluster::command::{Command, MorePartitions, Reply, TopicRef};
 use ailurus_cluster::plan::{NewTopic, TopicRefusal, bound_partitions};
 use ailurus_cluster::state::is_internal;
 use ailurus_model::{Offset, PartitionId, TopicIdPartition};
-use ailurus_rt::{self as rt, Instant, Lane};
+use ailurus_partition::Partition;
+use ailurus_rt::{self as rt, Instant};
 use ailurus_wire::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
@@ -17,13 +18,19 @@ use ailurus_wire::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
 use ailurus_wire::delete_records::{
-    DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
+    DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
 };
 use ailurus_wire::delete_topics::{DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
 use ailurus_wire::{ErrorCode, Str, TopicId};
 
-use crate::dispatch::Request;
+use crate::dispatch::{Request, enqueued};
 use crate::entries::repeated;
+use crate::owners::ask_owners;
+
+/// DeleteRecords waits at least so long for the disk. A client's timeout is meant for the other replicas: with none, Kafka
+/// answers in time whatever it says.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 /// Kafka's code and, for people, the text of a refusal.
 pub(crate) fn refusal_code(refusal: &TopicRefusal) -> (ErrorCode, Option<String>) {
@@ -183,8 +190,13 @@ pub(crate) async fn delete_topics(request: &mut Request, body: DeleteTopicsReque
         }
     }
     if !cluster.settings().delete_topic_enable {
+        // The error came with version 3.
+        let disabled = match request.version() {
+            ..3 => ErrorCode::InvalidRequest,
+            _ => ErrorCode::TopicDeletionDisabled,
+        };
         for (topic, _) in accepted {
-            response.responses.push(deleted(&cluster, &topic, ErrorCode::TopicDeletionDisabled));
+            response.responses.push(deleted(&cluster, &topic, disabled));
         }
         return response;
     }
@@ -268,24 +280,32 @@ fn partitions_result(name: &Str, result: Result<TopicId, TopicRefusal>) -> Creat
 
 pub(crate) async fn delete_records(request: &mut Request, body: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let cluster = request.shard.cluster.clone();
+    let deadline = deadline(request, body.timeout_ms).max(rt::now() + FLUSH_TIME);
+    let mut wanted = Vec::new();
+    for topic in &body.topics {
+        let found = deletable(&cluster, &topic.name);
+        for partition in &topic.partitions {
+            let index = PartitionId(partition.partition_index);
+            let target = found.map(|topic| TopicIdPartition { topic, partition: index });
+            wanted.push(match target {
+                Ok(target) if cluster.state().partition(target).is_some() => Ok((target, partition.offset)),
+                Ok(_) => Err(ErrorCode::UnknownTopicOrPartition),
+                Err(error) => Err(error),
+            });
+            rt::yield_if_needed().await;
+        }
+    }
+    let results = enqueued(request, ask_owners(&cluster, wanted, Some(deadline), delete_before)).await;
+    let mut results = results.into_iter();
     let mut response = DeleteRecordsResponse::default();
     for topic in body.topics {
-        let found = deletable(&cluster, &topic.name);
-        let mut partitions = Vec::new();
-        for partition in topic.partitions {
-            let result = match found {
-                Ok(id) => {
-                    let target = TopicIdPartition { topic: id, partition: PartitionId(partition.partition_index) };
-                    delete_before(&cluster, target, partition.offset).await
-                }
-                Err(error) => Err(error),
-            };
-            partitions.push(DeleteRecordsPartitionResult {
+        let result =
+            |(partition, result): (&DeleteRecordsPartition, Result<i64, ErrorCode>)| DeleteRecordsPartitionResult {
                 partition_index: partition.partition_index,
                 low_watermark: result.unwrap_or(-1),
                 error_code: result.err().unwrap_or(ErrorCode::None),
-            });
-        }
+            };
+        let partitions = topic.partitions.iter().zip(&mut results).map(result).collect();
         response.topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
     }
     response
@@ -303,21 +323,17 @@ fn deletable(cluster: &Cluster, name: &str) -> Result<TopicId, ErrorCode> {
     Ok(topic.id)
 }
 
-/// Moves the log start of one partition to `offset` (-1: the high watermark) and answers where it is then.
-async fn delete_before(cluster: &Rc<Cluster>, target: TopicIdPartition, offset: i64) -> Result<i64, ErrorCode> {
-    if cluster.state().partition(target).is_none() {
-        return Err(ErrorCode::UnknownTopicOrPartition);
-    }
-    let owner = cluster.shard_of(target).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    let delete = move |owner: Rc<Cluster>| async move {
-        let partition = owner.partition(target).ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let offset = if offset == -1 { partition.high_watermark() } else { Offset(offset) };
-        if offset < Offset::ZERO || offset > partition.high_watermark() {
-            return Err(ErrorCode::OffsetOutOfRange);
-        }
-        let moved = partition.delete_records(offset).map_err(|_| ErrorCode::KafkaStorageError)?;
-        let start = partition.records_deleted(moved).await.map_err(|_| ErrorCode::KafkaStorageError)?;
-        Ok(start.0)
+/// At the owner: moves the log start to `offset` (-1: the high watermark) at once. Its future waits until that is durable,
+/// and answers where the log starts then.
+fn delete_before(partition: Rc<Partition>, offset: i64) -> impl Future<Output = Result<i64, ErrorCode>> {
+    let high_watermark = partition.high_watermark();
+    let offset = if offset == -1 { high_watermark } else { Offset(offset) };
+    let moved = match (Offset::ZERO..=high_watermark).contains(&offset) {
+        true => partition.delete_records(offset).map_err(|_| ErrorCode::KafkaStorageError),
+        false => Err(ErrorCode::OffsetOutOfRange),
     };
-    cluster.sharded().on_async(owner, Lane::Kafka, delete).await
+    async move {
+        let start = partition.records_deleted(moved?).await;
+        start.map(|start| start.0).map_err(|_| ErrorCode::KafkaStorageError)
+    }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod fetch;
+mod partitions;
 mod produce;
 
 use std::net::Ipv4Addr;
@@ -19,7 +20,7 @@ use ailurus_model::{PartitionId, TopicIdPartition};
 use ailurus_record::BatchBuilder;
 use ailurus_rt::sim::{Sim, SimConfig};
 use ailurus_rt::{self as rt, Lane, Permit, Sharded};
-use ailurus_settings::BrokerSettings;
+use ailurus_settings::{BrokerSettings, Layer};
 use ailurus_storage::StorageConfig;
 use ailurus_wire::incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest};
 use ailurus_wire::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
@@ -34,10 +35,28 @@ fn on_shards<F: Future<Output = ()>>(shards: u16, test: impl Fn(Broker) -> F + C
     on_machine(SimConfig { shards, ..SimConfig::default() }, test);
 }
 
+/// The same on another machine.
 fn on_machine<F: Future<Output = ()>>(config: SimConfig, test: impl Fn(Broker) -> F + Copy + 'static) {
+    for_seeds(config, &[], test);
+}
+
+/// The same with settings of the broker.
+fn on_shards_with<F: Future<Output = ()>>(
+    shards: u16,
+    settings: &'static [(&str, &str)],
+    test: impl Fn(Broker) -> F + Copy + 'static,
+) {
+    for_seeds(SimConfig { shards, ..SimConfig::default() }, settings, test);
+}
+
+fn for_seeds<F: Future<Output = ()>>(
+    config: SimConfig,
+    settings: &'static [(&str, &str)],
+    test: impl Fn(Broker) -> F + Copy + 'static,
+) {
     for seed in 0..5 {
         let mut sim = Sim::new(seed, config.clone());
-        sim.run(move || async move { test(Broker::start().await).await }).finished();
+        sim.run(move || async move { test(Broker::start(settings).await).await }).finished();
     }
 }
 
@@ -49,10 +68,13 @@ struct Broker {
 }
 
 impl Broker {
-    async fn start() -> Broker {
+    async fn start(settings: &[(&str, &str)]) -> Broker {
         rt::fs::create_dir_all("/data".as_ref()).await.unwrap();
-        let settings = Arc::new(BrokerSettings::default());
-        let options = ClusterOptions { settings, storage: StorageConfig::tiny("/data") };
+        let mut layers = BrokerSettings::default();
+        for (name, value) in settings {
+            layers.set(Layer::Flags, name, value).unwrap();
+        }
+        let options = ClusterOptions { settings: Arc::new(layers), storage: StorageConfig::tiny("/data") };
         let cluster = node::start(options).await.unwrap();
         let groups = Groups::start(cluster).await;
         let shards = start_shards(cluster, groups, Endpoint { host: "localhost".into(), port: 9092 }).await;

@@ -346,8 +346,10 @@ impl Inside {
             return (Err(error), buf);
         }
         let (result, buf) = self.write_pieces(class, offset, buf).await;
-        if let Inside::Real(file) = self {
-            file.settle(end, result.is_ok());
+        match self {
+            Inside::Real(file) => file.settle(end, result.is_ok()),
+            #[cfg(feature = "sim")]
+            Inside::Sim(_) => {}
         }
         (result, buf)
     }

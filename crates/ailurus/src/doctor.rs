@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use ailurus_client::{Client, ClientConfig, address};
 use ailurus_rt as rt;
+use ailurus_settings::BrokerSettings;
 use clap::Args;
 use serde_json::json;
 
 use crate::boot::is_nowhere;
 use crate::cli::Global;
 use crate::fault::Fault;
+use crate::memory;
 use crate::report::{Output, Section};
 use crate::session::{finish, on_one_shard};
 use crate::units::{show_bytes, show_time};
@@ -105,7 +107,7 @@ impl Doctor {
     async fn look(&self, output: Output, timeout: Duration) -> Vec<Finding> {
         let mut findings = vec![backend(), cpus(), clock(rt::unix_ms(), clock_source().await)];
         findings.extend(limits(&text("/proc/self/limits").await));
-        findings.push(memory(&text("/proc/meminfo").await, &text("/sys/fs/cgroup/memory.max").await));
+        findings.push(memory(memory::available(), &text("/proc/meminfo").await, cpus_usable()));
         if !self.no_disk {
             findings.extend(self.disk(output).await);
         }
@@ -220,18 +222,31 @@ fn limits(text: &str) -> Vec<Finding> {
     findings
 }
 
-fn memory(meminfo: &str, cgroup: &str) -> Finding {
-    let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let available = available.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map(|kib| kib << 10);
-    let limit = cgroup.trim().parse::<u64>().ok();
-    match (available, limit) {
-        (Some(available), Some(limit)) => {
-            let seen = format!("{} available, this container may use {}", show_bytes(available), show_bytes(limit));
-            finding("memory", Verdict::Good, seen)
+/// What a broker that is told nothing else takes at most, against what it may have.
+fn memory(limit: Option<u64>, meminfo: &str, shards: u64) -> Finding {
+    let Some(limit) = limit else { return finding("memory", Verdict::Warn, "unknown: there is no /proc/meminfo") };
+    let free = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let free = free.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map(|kib| kib << 10);
+    let config = BrokerSettings::default().config();
+    let wanted = memory::wanted(&config, memory::default_bytes(Some(limit)), shards);
+    let seen =
+        format!("a broker of {shards} shards takes up to {}, and may have {}", show_bytes(wanted), show_bytes(limit));
+    let seen = match free {
+        Some(free) if free < limit => format!("{seen}, {} of it free", show_bytes(free)),
+        _ => seen,
+    };
+    match wanted > limit {
+        true => {
+            let advice =
+                "fewer --shards, or smaller storage.tail.max.bytes and storage.cache.bytes, which are per shard";
+            finding("memory", Verdict::Warn, format!("{seen}; {advice}"))
         }
-        (Some(available), None) => finding("memory", Verdict::Good, format!("{} available", show_bytes(available))),
-        _ => finding("memory", Verdict::Warn, "unknown: there is no /proc/meminfo"),
+        false => finding("memory", Verdict::Good, seen),
     }
+}
+
+fn cpus_usable() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64)
 }
 
 fn free_space(dir: &Path, free: std::io::Result<u64>) -> Finding {
@@ -388,9 +403,12 @@ mod tests {
 
     #[test]
     fn memory_of_a_container() {
-        let found = memory("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n", "1073741824\n");
-        assert_eq!(found.seen, "2.0 GiB available, this container may use 1.0 GiB");
-        assert_eq!(memory("MemAvailable: 1024 kB", "max\n").seen, "1.0 MiB available");
+        let found = memory(Some(1 << 30), "MemTotal: 9 kB\nMemAvailable:    2097152 kB\n", 2);
+        assert_eq!(found.seen, "a broker of 2 shards takes up to 704.0 MiB, and may have 1.0 GiB");
+        assert_eq!(found.verdict, Verdict::Good);
+        let found = memory(Some(1 << 30), "MemAvailable: 524288 kB", 8);
+        assert!(found.seen.contains("1.4 GiB, and may have 1.0 GiB, 512.0 MiB of it free; fewer"), "{}", found.seen);
+        assert_eq!((found.verdict, memory(None, "", 1).verdict), (Verdict::Warn, Verdict::Warn));
     }
 
     #[test]

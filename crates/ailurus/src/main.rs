@@ -9,7 +9,8 @@
 //!
 //! Reading order: [`cli`] (what can be said), [`fault`], [`report`], [`session`] (what every verb has); [`units`],
 //! [`position`], [`template`], [`message`], [`resolve`] (the words of the verbs); the verbs [`topic`], [`group`],
-//! [`produce`], [`consume`], [`cluster`], [`config`], [`doctor`]; the broker: [`start`], [`boot`], [`banner`], [`metrics`].
+//! [`produce`], [`consume`], [`cluster`], [`config`], [`doctor`]; the broker: [`start`], [`boot`], [`memory`], [`banner`],
+//! [`metrics`].
 
 mod banner;
 mod boot;
@@ -20,6 +21,7 @@ mod consume;
 mod doctor;
 mod fault;
 mod group;
+mod memory;
 mod message;
 mod metrics;
 mod position;

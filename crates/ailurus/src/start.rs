@@ -16,7 +16,9 @@ use clap::{Args, ValueEnum};
 use crate::banner::{Banner, Mode};
 use crate::boot::{self, Broken};
 use crate::cli::Global;
+use crate::memory;
 use crate::report::{Output, print, tell};
+use crate::units::show_bytes;
 
 /// Variables in the environment that are no settings.
 const NOT_SETTINGS: &[&str] = &["AILURUS_BOOTSTRAP", "AILURUS_CONFIG", "AILURUS_LOG", "AILURUS_MODE"];
@@ -114,6 +116,8 @@ impl Start {
 
     fn settings(&self, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<BrokerSettings, Broken> {
         let mut settings = BrokerSettings::new(self.mode.profile());
+        let share = memory::default_bytes(memory::available()).to_string();
+        settings.set(Layer::Profile, "memory.bytes", &share).map_err(wrong)?;
         if let Some(file) = &self.config {
             settings.load_file(&file.display().to_string(), &read(file)?).map_err(wrong)?;
         }
@@ -204,6 +208,7 @@ fn serve(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
 
 async fn serve_on_shard(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
     let began = rt::now();
+    warn_of_memory(&plan.config);
     let Some(broker) = race(boot::up(&plan), rt::shutdown_signal()).await else {
         tracing::info!("stopped before it served");
         // Nothing was acknowledged since the last end, and a start can be repeated from any point: as after a crash, but
@@ -223,6 +228,19 @@ async fn serve_on_shard(plan: Plan, output: Output) -> Result<ExitCode, Broken> 
         }
         // What was acknowledged is in the journal. Nothing is waited for: that is what a second signal asks.
         None => rt::fatal(rt::Fatal::Killed),
+    }
+}
+
+/// The kernel ends a process that takes more than there is, and says so only in its own log.
+fn warn_of_memory(config: &BrokerConfig) {
+    let wanted = memory::wanted(config, config.memory_bytes as u64, rt::shard_count().into());
+    if let Some(available) = memory::available().filter(|available| wanted > *available) {
+        let (wanted, available) = (show_bytes(wanted), show_bytes(available));
+        tracing::warn!(
+            wanted,
+            available,
+            "requests, tails, caches and compaction together may take more memory than there is"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ settings! {
     node_id: i32 = "node.id" { default: Some("-1"), valid: AtLeast(-1), synonyms: &[("broker.id", 1)], example: "1" }
     "Where this broker stands, for clients that read from the nearest replica."
     broker_rack: Option<String> = "broker.rack" { example: "eu-west-1a" }
-    "Where the broker listens for Kafka clients. An empty host means all addresses, port 0 any free one."
+    "Where the broker listens for Kafka clients. An empty host means all addresses, of IPv6 and of IPv4; port 0 any free one."
     listeners: Vec<Endpoint> = "listeners" { default: Some("PLAINTEXT://:9092"), valid: Listeners, example: "PLAINTEXT://0.0.0.0:9092" }
     "What the broker tells clients to connect to; unset, what it listens on."
     advertised_listeners: Vec<Endpoint> = "advertised.listeners" { valid: Listeners, example: "PLAINTEXT://broker-1.example.net:9092" }
@@ -27,7 +27,7 @@ settings! {
     shards: i32 = "shards" { default: Some("0"), valid: Between(0, 1024), example: "4" }
     "Whether each shard is bound to its CPU."
     shard_pin: bool = "shard.pin" { default: Some("true"), example: "false" }
-    "Memory that requests in progress may take, of all shards together. Members of groups may take a quarter as much besides."
+    "Memory that requests in progress may take, of all shards together; unset, at most a quarter of what the machine or its container has. Members of groups may take a quarter as much besides."
     memory_bytes: i64 = "memory.bytes" { unit: Bytes, default: Some("1073741824"), valid: AtLeast(1 << 24), example: "4294967296" }
     "The I/O driver: `auto` takes the best the kernel grants, and the start banner says which."
     io_backend: IoBackend = "io.backend" { default: Some("auto"), valid: OneOf(&["auto", "uring", "epoll"]), example: "epoll" }

@@ -265,14 +265,8 @@ impl ConnRx {
 
     async fn fill_ahead(&mut self, want: usize) -> io::Result<bool> {
         while self.to - self.from < want {
-            let mut kept = self.ahead[self.from..self.to].to_vec();
-            if self.receive_ahead().await? == 0 {
+            if self.receive_ahead(want.max(READ_AHEAD)).await? == 0 {
                 return Ok(false);
-            }
-            if !kept.is_empty() {
-                kept.extend_from_slice(&self.ahead[..self.to]);
-                self.to = kept.len();
-                self.ahead = kept.into();
             }
         }
         Ok(true)
@@ -292,7 +286,7 @@ impl ConnRx {
                 (received, frame) = self.receive(frame).await;
                 frame.filled += *received.as_ref().unwrap_or(&0);
             } else {
-                received = self.receive_ahead().await;
+                received = self.receive_ahead(READ_AHEAD).await;
             }
             if received? == 0 {
                 return if frame.filled == 0 { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
@@ -300,16 +294,29 @@ impl ConnRx {
         }
     }
 
-    async fn receive_ahead(&mut self) -> io::Result<usize> {
-        let mut ahead = std::mem::take(&mut self.ahead);
-        if ahead.is_empty() {
-            ahead = vec![0; READ_AHEAD].into();
-        }
-        let (received, Ahead(ahead)) = self.receive(Ahead(ahead)).await;
-        self.ahead = ahead;
+    /// Receives behind what is here already, in a buffer of `room` bytes, which is more than what is here.
+    async fn receive_ahead(&mut self, room: usize) -> io::Result<usize> {
+        self.make_room(room);
+        let ahead = Ahead { bytes: std::mem::take(&mut self.ahead), from: self.to };
+        let (received, ahead) = self.receive(ahead).await;
+        self.ahead = ahead.bytes;
         let received = received?;
-        (self.from, self.to) = (0, received);
+        self.to += received;
         Ok(received)
+    }
+
+    /// Moves what is here to the start of a buffer of exactly `room` bytes: one that had to be larger for once is not kept.
+    fn make_room(&mut self, room: usize) {
+        let kept = self.to - self.from;
+        assert!(kept < room, "{kept} bytes are here and there is room for {room}: nothing can be received");
+        if self.ahead.len() == room {
+            self.ahead.copy_within(self.from..self.to, 0);
+        } else {
+            let mut ahead = vec![0; room];
+            ahead[..kept].copy_from_slice(&self.ahead[self.from..self.to]);
+            self.ahead = ahead.into();
+        }
+        (self.from, self.to) = (0, kept);
     }
 
     async fn receive<B: IoBufMut>(&mut self, mut buf: B) -> (io::Result<usize>, B) {
@@ -522,12 +529,15 @@ impl IoBufMut for Frame {
     }
 }
 
-/// The read-ahead buffer, held by an operation.
-struct Ahead(Box<[u8]>);
+/// The read-ahead buffer, held by an operation that fills it from `from` on.
+struct Ahead {
+    bytes: Box<[u8]>,
+    from: usize,
+}
 
 impl IoBuf for Ahead {
     fn as_init(&self) -> &[u8] {
-        &self.0
+        &self.bytes[self.from..]
     }
 }
 
@@ -538,7 +548,7 @@ impl SetLen for Ahead {
 
 impl IoBufMut for Ahead {
     fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
-        as_uninit(&mut self.0)
+        as_uninit(&mut self.bytes[self.from..])
     }
 }
 
@@ -656,5 +666,49 @@ mod tests {
             })
             .expect("a machine");
         }
+    }
+
+    /// Byte at a place of the stream that the test sends.
+    fn byte(place: usize) -> u8 {
+        (place % 251) as u8
+    }
+
+    /// Sends `total` bytes in parts of changing sizes, so that they come in pieces that end anywhere.
+    async fn drip(conn: Conn, total: usize) {
+        let (_rx, mut tx) = conn.split();
+        let mut sent = 0;
+        while sent < total {
+            let part: Vec<u8> = (sent..total.min(sent + 1 + sent % 701)).map(byte).collect();
+            sent += part.len();
+            tx.write(vec![part.into()]).await.expect("the other end reads");
+            crate::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn what_is_read_ahead_stays_as_small_as_it_was_asked_to_be() {
+        const TOTAL: usize = 1 << 20;
+        let machine = run(Config { shards: 1, ..Config::small() }, || async {
+            let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+            let (addr, stop) = (listener.local_addr(), Abort::new());
+            let serving = spawn(Group::Kafka, listener.serve(stop.clone(), |conn| drip(conn, TOTAL)));
+            let (mut rx, _tx) = Conn::connect(addr).await.expect("it listens").split();
+            let mut read = 0;
+            while read < TOTAL {
+                let want = [3, 600, 1, 512, 513, 4096][read % 6].min(TOTAL - read);
+                assert!(rx.fill(want).await.expect("it goes on"), "{read} of {TOTAL} bytes came");
+                assert!(rx.ahead.len() <= want.max(READ_AHEAD).max(4096), "{} bytes ahead", rx.ahead.len());
+                // Some of it, all of it, or more than is here.
+                let take = [want, 1, want + 700][read % 3].min(TOTAL - read);
+                let bytes = rx.read(take).await.expect("it goes on").expect("it has not ended");
+                assert!(bytes.iter().enumerate().all(|(at, found)| *found == byte(read + at)), "at {read}");
+                read += take;
+            }
+            assert!(!rx.fill(1).await.expect("a clean end"));
+            assert_eq!(rx.ahead.len(), READ_AHEAD, "while it waits for more");
+            stop.request();
+            serving.await;
+        });
+        machine.expect("the machine runs");
     }
 }

@@ -86,9 +86,7 @@ impl Admin {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let Bound { listener, addr } = bound;
-        let thread = std::thread::Builder::new()
-            .name("admin".to_owned())
-            .spawn(move || serve_thread(listener, sources, stopped, &tell))
+        let thread = ailurus_rt::start_thread("admin", move || serve_thread(listener, sources, stopped, &tell))
             .map_err(AdminError::Thread)?;
         told.recv().expect("the thread reports before it ends").map_err(AdminError::Thread)?;
         Ok(Admin { addr, stop, thread })

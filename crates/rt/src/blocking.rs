@@ -1,9 +1,13 @@
 //! The small thread pool for what must block: names and sizes of files, DNS; all file I/O on epoll.
 //!
 //! Threads start when they are needed, up to a limit for the whole process, and end when they were idle for a while.
-//! A queue without bound stands before them, because a shard must never wait for room; who fills it is bounded above.
+//! Two queues without bound stand before them, because a shard must never wait for room; who fills them is bounded above.
+//! What producers and replication wait for goes first, and one thread is never used for anything else: a flush of the
+//! journal must not stand behind reads of a compaction.
 
+use crate::outside::start_thread_on;
 use crate::shard::Shard;
+use rustix::thread::CpuSet;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -25,38 +29,79 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     work: Condvar,
     idle: Condvar,
+    /// Threads that may do what is not urgent; there is one more.
     threads_max: usize,
+    cpus: Option<CpuSet>,
+}
+
+/// How long a job may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A producer or a replica waits for it.
+    Urgent,
+    /// Everything else.
+    Usual,
 }
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    urgent: VecDeque<Job>,
+    usual: VecDeque<Job>,
     threads: usize,
     idle: usize,
     running: usize,
+    /// Of these, how many do what is not urgent.
+    running_usual: usize,
 }
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && self.running == 0
+        self.urgent.is_empty() && self.usual.is_empty() && self.running == 0
+    }
+
+    /// How many jobs may begin now.
+    fn startable(&self, usual_max: usize) -> usize {
+        self.urgent.len() + self.usual.len().min(usual_max - self.running_usual)
+    }
+
+    fn take(&mut self, usual_max: usize) -> Option<(Urgency, Job)> {
+        if let Some(job) = self.urgent.pop_front() {
+            return Some((Urgency::Urgent, job));
+        }
+        let job = if self.running_usual < usual_max { self.usual.pop_front() } else { None };
+        job.map(|job| (Urgency::Usual, job))
+    }
+
+    fn begin(&mut self, urgency: Urgency) {
+        self.running += 1;
+        self.running_usual += usize::from(urgency == Urgency::Usual);
+    }
+
+    fn end(&mut self, urgency: Urgency) {
+        self.running -= 1;
+        self.running_usual -= usize::from(urgency == Urgency::Usual);
     }
 }
 
 impl Pool {
     #[allow(clippy::disallowed_types, reason = "see above")]
-    pub(crate) fn new(threads_max: usize) -> Arc<Pool> {
+    pub(crate) fn new(threads_max: usize, cpus: Option<CpuSet>) -> Arc<Pool> {
         Arc::new(Pool {
             state: Mutex::default(),
             work: Condvar::new(),
             idle: Condvar::new(),
             threads_max: threads_max.max(1),
+            cpus,
         })
     }
 
-    fn run(self: &Arc<Self>, job: Job) {
+    fn run(self: &Arc<Self>, urgency: Urgency, job: Job) {
         let mut state = self.lock();
-        state.jobs.push_back(job);
-        if state.idle >= state.jobs.len() || state.threads >= self.threads_max {
+        match urgency {
+            Urgency::Urgent => state.urgent.push_back(job),
+            Urgency::Usual => state.usual.push_back(job),
+        }
+        if state.idle >= state.startable(self.threads_max) || state.threads > self.threads_max {
             drop(state);
             self.work.notify_one();
             return;
@@ -64,7 +109,7 @@ impl Pool {
         state.threads += 1;
         drop(state);
         let pool = self.clone();
-        let started = std::thread::Builder::new().name("blocking".into()).spawn(move || pool.work());
+        let started = start_thread_on(self.cpus, "blocking", move || pool.work());
         if let Err(error) = started {
             let mut state = self.lock();
             state.threads -= 1;
@@ -83,12 +128,12 @@ impl Pool {
     fn work(&self) {
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                state.running += 1;
+            if let Some((urgency, job)) = state.take(self.threads_max) {
+                state.begin(urgency);
                 drop(state);
                 job();
                 state = self.lock();
-                state.running -= 1;
+                state.end(urgency);
                 if state.is_idle() {
                     self.idle.notify_all();
                 }
@@ -98,7 +143,7 @@ impl Pool {
             let (woken, waited) = self.work.wait_timeout(state, IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
-            if waited.timed_out() && state.jobs.is_empty() {
+            if waited.timed_out() && state.startable(self.threads_max) == 0 {
                 state.threads -= 1;
                 return;
             }
@@ -118,13 +163,21 @@ impl Pool {
 /// # Panics
 /// Outside a shard.
 pub async fn run_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    run_blocking_as(Urgency::Usual, f).await
+}
+
+/// As [`run_blocking`], before or after others.
+pub(crate) async fn run_blocking_as<T: Send + 'static>(urgency: Urgency, f: impl FnOnce() -> T + Send + 'static) -> T {
     let pool = Shard::with(|shard| shard.driver().is_some().then(|| shard.hub.pool.clone()));
     let Some(pool) = pool else { return f() };
     let (sender, receiver) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
-    pool.run(Box::new(move || {
-        // Nobody may wait any more; then the result is dropped here.
-        _ = sender.send(catch_unwind(AssertUnwindSafe(f)));
-    }));
+    pool.run(
+        urgency,
+        Box::new(move || {
+            // Nobody may wait any more; then the result is dropped here.
+            _ = sender.send(catch_unwind(AssertUnwindSafe(f)));
+        }),
+    );
     match receiver.await.expect("a job is always run") {
         Ok(value) => value,
         Err(panic) => resume_unwind(panic),

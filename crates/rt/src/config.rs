@@ -13,7 +13,8 @@ pub struct Config {
     pub backend: Backend,
     /// Bytes that requests of all shards together may hold; each shard grants its share ([`crate::memory`]).
     pub memory: u64,
-    /// Bind each shard to one CPU. Not done where there are more shards than CPUs.
+    /// Bind each shard to one CPU. Done only where there are exactly as many shards as CPUs that this process may use, and
+    /// no cgroup quota below that: else others use the same CPUs, and where each should run is the kernel's to say.
     pub pin: bool,
     /// How a shard waits for others before it sleeps.
     pub spin: Spin,
@@ -31,7 +32,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// A task that runs longer than this without a pause is counted and logged as a stall.
     pub stall: Duration,
-    /// Threads for [`crate::run_blocking`] and, on epoll, for files; of the whole process.
+    /// Threads for [`crate::run_blocking`] and, on epoll, for files; of the whole process. There is one more that does only
+    /// what producers and replication wait for.
     pub blocking_threads: usize,
 }
 

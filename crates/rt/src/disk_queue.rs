@@ -4,6 +4,7 @@
 //! Background work has at most two pieces of 128 KiB (or flushes) in flight, so that a produce flush never stands behind
 //! a compaction.
 
+use crate::blocking::Urgency;
 use crate::file::IoClass;
 use crate::group::Group;
 use ailurus_base::sync::{Semaphore, Units};
@@ -39,6 +40,14 @@ impl IoClass {
     /// How many bytes may go at once.
     pub(crate) fn piece_bytes(self) -> usize {
         if self == IoClass::Background { BACKGROUND_PIECE_BYTES } else { usize::MAX }
+    }
+
+    /// Where the disk is used by the small thread pool: who may wait there for whom.
+    pub(crate) fn urgency(self) -> Urgency {
+        match self {
+            IoClass::Produce | IoClass::Raft => Urgency::Urgent,
+            IoClass::Fetch | IoClass::Background => Urgency::Usual,
+        }
     }
 
     /// The group that usually asks for this class.

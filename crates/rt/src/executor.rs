@@ -23,6 +23,7 @@ use crate::task::spawn;
 use crate::watchdog::Watchdog;
 use ailurus_model::ShardId;
 use async_task::Runnable;
+use rustix::thread::CpuSet;
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -69,8 +70,8 @@ where
     // hashers' seed can choose keys that all fall into one bucket.
     let hash_seed = config.seed.map_or_else(seed_from_kernel, |seed| mix(seed ^ HASH_SEED));
     let space = space(&config)?;
-    let pin = config.pin && usize::from(shards) <= cpus.ids.len();
-    let hub = Hub::new(config, shards, spin_max_ns, space);
+    let pin = config.pin && cpus.are_filled_by(shards);
+    let hub = Hub::new(config, shards, spin_max_ns, space, cpus.set);
     let (result, results) = mpsc::channel();
     let mut main = Some(move || {
         spawn(Group::Cluster, async move {
@@ -144,20 +145,32 @@ fn finish<T>(threads: Vec<(JoinHandle<()>, mpsc::Sender<()>)>, result: impl FnOn
 struct Cpus {
     /// The CPUs that this process may use.
     ids: Vec<usize>,
+    /// The same, if the system says.
+    set: Option<CpuSet>,
     /// How many of them it may use at the same time, given a cgroup quota.
     usable: usize,
+}
+
+impl Cpus {
+    /// True if `shards` shards have these CPUs for themselves, as far as the system lets us know. Fewer shards than CPUs
+    /// say that there are others: with each of several brokers pinned to the first CPUs, these would be shared and the rest
+    /// idle. The kernel knows better then.
+    fn are_filled_by(&self, shards: u16) -> bool {
+        self.usable == self.ids.len() && usize::from(shards) == self.ids.len()
+    }
 }
 
 fn shards_and_cpus(config: &Config) -> Result<(u16, Cpus), Error> {
     // Respects affinity and the quotas of cgroup v1 and v2.
     let usable = std::thread::available_parallelism().map_or(1, usize::from);
-    let ids = match rustix::thread::sched_getaffinity(None) {
-        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect(),
-        Err(_) => (0..usable).collect(),
+    let set = rustix::thread::sched_getaffinity(None).ok();
+    let ids = match &set {
+        Some(set) => (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect(),
+        None => (0..usable).collect(),
     };
     let shards = if config.shards == 0 { usable } else { config.shards };
     match u16::try_from(shards) {
-        Ok(shards) if shards <= 1024 => Ok((shards, Cpus { ids, usable })),
+        Ok(shards) if shards <= 1024 => Ok((shards, Cpus { ids, set, usable })),
         _ => Err(Error::Config(format!("{shards} shards: at most 1024"))),
     }
 }
@@ -199,7 +212,7 @@ struct Birth {
 impl Birth {
     fn live(self, first: Option<impl FnOnce()>) {
         if let Some(cpu) = self.cpu {
-            let mut set = rustix::thread::CpuSet::new();
+            let mut set = CpuSet::new();
             set.set(cpu);
             if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
                 tracing::warn!(shard = self.id.0, cpu, %error, "cannot pin the shard");

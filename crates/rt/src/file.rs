@@ -3,7 +3,7 @@
 //! What always holds: a buffer comes back with the result, also on error; a read or write that was interrupted or cut
 //! short by the kernel is continued; dropping the future of a write does not mean that the write does not happen.
 
-use crate::blocking::run_blocking;
+use crate::blocking::{run_blocking, run_blocking_as};
 use crate::dma::{DmaBuf, PAGE};
 use crate::driver::Driver;
 use crate::shard::Shard;
@@ -360,7 +360,7 @@ impl Inside {
             let upto = end.min(done.saturating_add(class.piece_bytes()));
             let _turn = Shard::with(|shard| shard.disk.turn(class)).await;
             let result;
-            (result, buf) = self.write_piece(offset, buf, done, upto).await;
+            (result, buf) = self.write_piece(class, offset, buf, (done, upto)).await;
             match result {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buf),
                 Ok(written) => done += written,
@@ -377,7 +377,7 @@ impl Inside {
             let upto = end.min(done.saturating_add(class.piece_bytes()));
             let _turn = Shard::with(|shard| shard.disk.turn(class)).await;
             let result;
-            (result, buf) = self.read_piece(offset, buf, done, upto).await;
+            (result, buf) = self.read_piece(class, offset, buf, (done, upto)).await;
             match result {
                 Ok(0) => break,
                 Ok(read) => done += read,
@@ -394,7 +394,13 @@ impl Inside {
         (Ok(done), buf)
     }
 
-    async fn write_piece(&self, offset: u64, buf: DmaBuf, from: usize, to: usize) -> (io::Result<usize>, DmaBuf) {
+    async fn write_piece(
+        &self,
+        class: IoClass,
+        offset: u64,
+        buf: DmaBuf,
+        (from, to): (usize, usize),
+    ) -> (io::Result<usize>, DmaBuf) {
         let place = offset + from as u64;
         match self {
             Inside::Real(file) if file.driver.is_uring() => {
@@ -404,7 +410,7 @@ impl Inside {
             }
             Inside::Real(file) => {
                 let fd = file.fd.clone();
-                run_blocking(move || {
+                run_blocking_as(class.urgency(), move || {
                     let result = rustix::io::pwrite(&*fd, &buf[from..to], place);
                     (result.map_err(io::Error::from), buf)
                 })
@@ -418,7 +424,13 @@ impl Inside {
         }
     }
 
-    async fn read_piece(&self, offset: u64, mut buf: DmaBuf, from: usize, to: usize) -> (io::Result<usize>, DmaBuf) {
+    async fn read_piece(
+        &self,
+        class: IoClass,
+        offset: u64,
+        mut buf: DmaBuf,
+        (from, to): (usize, usize),
+    ) -> (io::Result<usize>, DmaBuf) {
         let place = offset + from as u64;
         match self {
             Inside::Real(file) if file.driver.is_uring() => {
@@ -428,7 +440,7 @@ impl Inside {
             }
             Inside::Real(file) => {
                 let fd = file.fd.clone();
-                run_blocking(move || {
+                run_blocking_as(class.urgency(), move || {
                     let result = rustix::io::pread(&*fd, &mut buf.whole_mut()[from..to], place);
                     (result.map_err(io::Error::from), buf)
                 })
@@ -450,7 +462,7 @@ impl Inside {
             }
             Inside::Real(file) => {
                 let fd = file.fd.clone();
-                run_blocking(move || rustix::fs::fdatasync(&*fd)).await.map_err(io::Error::from)
+                run_blocking_as(class.urgency(), move || rustix::fs::fdatasync(&*fd)).await.map_err(io::Error::from)
             }
             #[cfg(feature = "sim")]
             Inside::Sim(file) => file.sync().await,

@@ -170,12 +170,14 @@ pub async fn sync_dir(path: &Path) -> io::Result<()> {
     on_machine!(world => world.flush(|disk| disk.flush_dir_begin(&path)).await, real)
 }
 
-/// Makes everything on the file system of `path` durable (syncfs): many files with one flush.
+/// Makes everything on the file system of `path` durable (syncfs): many files with one flush. Background work, which waits
+/// for its turn.
 ///
 /// # Errors
 /// What the system says. Before Linux 5.8 write errors of earlier times may go unseen.
 pub async fn sync_fs(path: &Path) -> io::Result<()> {
     let path = path.to_path_buf();
+    let _turn = Shard::with(|shard| shard.disk.turn(IoClass::Background)).await;
     let real = move || {
         let dir = open_dir(&path)?;
         Ok(rustix::fs::syncfs(dir)?)

@@ -12,6 +12,7 @@ use crate::space::Space;
 use ailurus_model::ShardId;
 use async_task::Runnable;
 use crossbeam_queue::{ArrayQueue, SegQueue};
+use rustix::thread::CpuSet;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -29,6 +30,8 @@ pub(crate) struct Hub {
     pub(crate) phase: Phase,
     pub(crate) pool: Arc<Pool>,
     pub(crate) space: Space,
+    /// The CPUs of the process: for threads that are started on a shard and would else share its one CPU.
+    pub(crate) cpus: Option<CpuSet>,
     /// Adaptive spinning allowed, in nanoseconds; 0 = never.
     pub(crate) spin_max_ns: u64,
 }
@@ -54,7 +57,7 @@ pub(crate) struct Inbox {
     pub(crate) closed: AtomicBool,
     /// Connections that live on the shard or are on their way to it.
     pub(crate) connections: AtomicU32,
-    /// Microseconds since the start of the process when the task that runs now began; 0 = none (stall watchdog).
+    /// Microseconds of the monotonic clock (wrapping) when what runs now began; 0 = nothing runs (stall watchdog).
     pub(crate) running_since_us: AtomicU32,
 }
 
@@ -66,15 +69,16 @@ pub(crate) enum Inbound {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config, shards: u16, spin_max_ns: u64, space: Space) -> Arc<Hub> {
+    pub(crate) fn new(config: Config, shards: u16, spin_max_ns: u64, space: Space, cpus: Option<CpuSet>) -> Arc<Hub> {
         let pairs = usize::from(shards) * usize::from(shards);
         Arc::new(Hub {
             inboxes: (0..shards).map(|id| Arc::new(Inbox::new(ShardId(id)))).collect(),
             lanes: (0..pairs).map(|_| Padded::default()).collect(),
             next_slot: AtomicUsize::new(0),
             phase: Phase::default(),
-            pool: Pool::new(config.blocking_threads),
+            pool: Pool::new(config.blocking_threads, cpus),
             space,
+            cpus,
             spin_max_ns,
             config,
         })

@@ -69,7 +69,7 @@ pub use gate::{Abort, Closed, Gate, Pass};
 pub use group::Group;
 pub use memory::{Memory, Permit, memory};
 pub use net::{Closer, Conn, ConnRx, ConnTx, Listener};
-pub use outside::{LocalBoxFuture, Outside, OutsideCall, Refused};
+pub use outside::{LocalBoxFuture, Outside, OutsideCall, Refused, start_thread};
 pub use random::{random_below, random_u64, random_u128};
 pub use shard::{shard_count, this_shard};
 pub use sharded::{Call, Lane, Overloaded, Sharded};

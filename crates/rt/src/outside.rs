@@ -1,16 +1,19 @@
-//! The way in for threads that are no shards: the admin server and its like.
+//! Threads that are no shards, the admin server and its like: how they start, and their way in.
 
 use crate::hub::Hub;
 use crate::shard::Shard;
 use crate::sharded::{Lane, Sharded};
 use crate::task::spawn_inline;
 use ailurus_model::ShardId;
+use rustix::thread::CpuSet;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::thread::JoinHandle;
 
 /// A future that stays on its shard.
 pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -75,6 +78,34 @@ impl Outside {
         inbox.wake_if_parked();
         Ok(OutsideCall(Waiting::Unpolled(Some(receiver))))
     }
+}
+
+/// Starts a thread that is no shard. It may run on all CPUs of the process, also if it is started on a shard, which may be
+/// bound to one of them.
+///
+/// # Errors
+/// What the system says.
+pub fn start_thread<T: Send + 'static>(
+    name: &str,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let cpus = Shard::try_with(|shard| shard.hub.cpus).flatten();
+    start_thread_on(cpus, name, f)
+}
+
+/// Starts a thread that may run on `cpus`; if they are not known, on those of the thread that starts it.
+pub(crate) fn start_thread_on<T: Send + 'static>(
+    cpus: Option<CpuSet>,
+    name: &str,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if let Some(cpus) = cpus {
+            // Refused, it shares a CPU with a shard: slower, not wrong.
+            _ = rustix::thread::sched_setaffinity(None, &cpus);
+        }
+        f()
+    })
 }
 
 /// The answer to [`Outside::call`].

@@ -25,7 +25,7 @@ settings! {
 
     "Shards, one per core: 0 for the CPUs this process may use. Any number works on any data directory."
     shards: i32 = "shards" { default: Some("0"), valid: Between(0, 1024), example: "4" }
-    "Whether each shard is bound to its CPU."
+    "Whether each shard is bound to a CPU. Only where there are as many shards as CPUs, and no quota: else others use them too."
     shard_pin: bool = "shard.pin" { default: Some("true"), example: "false" }
     "Memory that requests in progress may take, of all shards together; unset, at most a quarter of what the machine or its container has. Members of groups may take a quarter as much besides."
     memory_bytes: i64 = "memory.bytes" { unit: Bytes, default: Some("1073741824"), valid: AtLeast(1 << 24), example: "4294967296" }

@@ -16,6 +16,7 @@
 //! - Returns are never refused: beyond their ring they wait in a queue of the sender.
 //! - Bodies start in the order of the calls, per (from, to, lane), also those that waited for a credit.
 
+use crate::executor::QUOTA_NS;
 use crate::group::Group;
 use crate::hub::Hub;
 use crate::ring::{Consumer, Producer, ring};
@@ -203,6 +204,8 @@ pub(crate) struct Crossing {
     dirty_any: Cell<bool>,
     /// Some call waits for a credit.
     waiting_any: Cell<usize>,
+    /// The peer that is served first: the one after the last that used up [`QUOTA_NS`].
+    next: Cell<usize>,
     credits: u32,
 }
 
@@ -234,7 +237,8 @@ pub(crate) fn connect(shards: u16, credits: u16) -> Vec<Crossing> {
             table[usize::from(b)][usize::from(a)] = Some(Peer::new(ShardId(a), ba, ba_home, ab_in, ab_home_in));
         }
     }
-    let crossing = |peers| Crossing { peers, dirty_any: Cell::new(false), waiting_any: Cell::new(0), credits };
+    let crossing =
+        |peers| Crossing { peers, dirty_any: Cell::new(false), waiting_any: Cell::new(0), next: Cell::new(0), credits };
     table.into_iter().map(crossing).collect()
 }
 
@@ -380,24 +384,44 @@ impl Crossing {
         }
     }
 
-    /// Runs bodies that came from others and takes what came home. True if there was anything.
-    pub(crate) fn serve_all(&self, shard: &Rc<Shard>) -> bool {
-        let mut any = false;
+    /// Takes what came home and runs bodies that came from others, for a while.
+    pub(crate) fn serve_all(&self, shard: &Rc<Shard>) {
         for peer in self.peers.iter().flatten() {
             for _ in 0..SERVE_MAX {
                 if !self.take_home(peer) {
                     break;
                 }
-                any = true;
-            }
-            for _ in 0..SERVE_MAX {
-                if !self.serve(shard, peer) {
-                    break;
-                }
-                any = true;
             }
         }
-        any
+        let mut clock = None;
+        for place in 0..self.peers.len() {
+            let at = (self.next.get() + place) % self.peers.len();
+            let Some(peer) = &self.peers[at] else { continue };
+            if !self.serve_peer(shard, peer, &mut clock) {
+                self.next.set(at + 1);
+                return;
+            }
+        }
+    }
+
+    /// Runs bodies that came from `peer`; false if the time for all of them is used up. `clock` holds when the first body
+    /// began and what time it is now: nobody looks at it where there is nothing to do.
+    fn serve_peer(&self, shard: &Rc<Shard>, peer: &Peer, clock: &mut Option<(u64, u64)>) -> bool {
+        for _ in 0..SERVE_MAX {
+            if peer.requests_in.is_empty() {
+                break;
+            }
+            let (begun, now) = *clock.get_or_insert_with(|| {
+                let now = shard.now_ns();
+                (now, now)
+            });
+            let after = self.serve(shard, peer, now).unwrap_or(now);
+            *clock = Some((begun, after));
+            if after - begun >= QUOTA_NS {
+                return false;
+            }
+        }
+        true
     }
 
     /// Serves or takes exactly one message of one pair (simulation).
@@ -405,18 +429,22 @@ impl Crossing {
     pub(crate) fn deliver(&self, shard: &Rc<Shard>, from: ShardId, direction: Direction) -> bool {
         let peer = self.peer(from);
         match direction {
-            Direction::Request => self.serve(shard, peer),
+            Direction::Request => self.serve(shard, peer, shard.now_ns()).is_some(),
             Direction::Return => self.take_home(peer),
         }
     }
 
-    fn serve(&self, shard: &Rc<Shard>, peer: &Peer) -> bool {
-        let Some(Request { parcel, lane }) = peer.requests_in.pop() else { return false };
-        // SAFETY: the parcel came out of the ring of requests, so nobody has started it; its verbs are those of its cell.
-        #[allow(unsafe_code, reason = "see SAFETY")]
-        unsafe {
-            (parcel.verbs.start)(parcel, peer.id, shard);
-        }
+    /// Runs the next body of `peer`, if there is one; the time after it.
+    fn serve(&self, shard: &Rc<Shard>, peer: &Peer, now: u64) -> Option<u64> {
+        let Request { parcel, lane } = peer.requests_in.pop()?;
+        let after = shard.run_called(lane.group(), now, || {
+            // SAFETY: the parcel came out of the ring of requests, so nobody has started it; its verbs are those of its
+            // cell.
+            #[allow(unsafe_code, reason = "see SAFETY")]
+            unsafe {
+                (parcel.verbs.start)(parcel, peer.id, shard);
+            }
+        });
         let lanes = shard.hub.lanes(peer.id, shard.id);
         let served = &lanes.served[lane as usize];
         // SeqCst, as is `wanted`: either we see that a credit is wanted, or the waiter sees the credit before it sleeps.
@@ -424,7 +452,7 @@ impl Crossing {
         if lanes.wanted.load(Ordering::SeqCst) {
             self.mark(peer);
         }
-        true
+        Some(after)
     }
 
     fn take_home(&self, peer: &Peer) -> bool {

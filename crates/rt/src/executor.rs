@@ -1,14 +1,15 @@
 //! The loop of a shard, and the machine's start and end.
 //!
 //! ```text
-//! turn:  what other threads woke -> rings (bodies run inline) -> outsiders -> timers
+//! turn:  what other threads woke -> rings (bodies run inline, until the quota) -> outsiders -> timers
 //!        -> tasks by virtual time until the quota, or until 50 us of background -> ring bells
 //!        -> more to do? look at the driver : look at the rings for a while, then sleep in the driver
 //! ```
 //!
 //! What always holds: what was submitted reaches the kernel within a turn, and completions are looked for at least
-//! every 10 us between two turns; a turn is at most the quota plus one task long; a shard that sleeps is woken by
-//! whatever comes: I/O, a timer, a bell.
+//! every 10 us between two turns; in a turn, neither bodies nor tasks run for longer than the quota plus one of them; all
+//! that runs for somebody is charged to its group and watched; a shard that sleeps is woken by whatever comes: I/O, a
+//! timer, a bell.
 
 use crate::backend::climb;
 use crate::config::{Config, Error, Spin};
@@ -18,6 +19,7 @@ use crate::group::Group;
 use crate::hub::{BARRIERS, Hub, Inbound};
 use crate::random::{mix, seed_from_kernel};
 use crate::shard::{Machine, Shard};
+use crate::sharded::Lane;
 use crate::space::Space;
 use crate::task::spawn;
 use crate::watchdog::Watchdog;
@@ -34,8 +36,8 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Task run time after which the driver is looked at.
-const QUOTA_NS: u64 = 200_000;
+/// Run time of tasks, and that of bodies, after which the other and the driver get their turn.
+pub(crate) const QUOTA_NS: u64 = 200_000;
 /// The same for background groups.
 const BACKGROUND_NS: u64 = 50_000;
 /// News for a peer wait at most this long for more.
@@ -412,7 +414,7 @@ impl Shard {
     fn take_outsiders(self: &Rc<Self>) {
         for _ in 0..OUTSIDE_PER_TURN {
             let Some(job) = self.inbox.outside.pop() else { return };
-            job(self);
+            self.run_called(Lane::Admin.group(), self.now_ns(), || job(self));
         }
     }
 
@@ -428,14 +430,28 @@ impl Shard {
 
     /// Runs a task once; returns the time after it.
     pub(crate) fn run_task(&self, group: Group, runnable: Runnable, now: u64, slice_end: u64) -> u64 {
+        let after = self.watch(group, now, slice_end, || _ = runnable.run());
+        self.queues.borrow_mut().charge(group, after - now);
+        self.stats.polls[group as usize].add(1);
+        after
+    }
+
+    /// Runs what somebody elsewhere called this shard for; returns the time after it.
+    pub(crate) fn run_called(&self, group: Group, now: u64, body: impl FnOnce()) -> u64 {
+        let slice = if group.is_background() { BACKGROUND_NS } else { QUOTA_NS };
+        let after = self.watch(group, now, now + slice, body);
+        self.queues.borrow_mut().charge_unpicked(group, after - now);
+        after
+    }
+
+    /// Runs `body` under the eyes of the watchdog; returns the time after it.
+    fn watch(&self, group: Group, now: u64, slice_end: u64, body: impl FnOnce()) -> u64 {
         self.slice_end_ns.set(slice_end);
         self.inbox.running_since_us.store(((now / 1000) as u32).max(1), Ordering::Relaxed);
-        runnable.run();
+        body();
         let after = self.now_ns();
         self.inbox.running_since_us.store(0, Ordering::Relaxed);
         let ran = after - now;
-        self.queues.borrow_mut().charge(group, ran);
-        self.stats.polls[group as usize].add(1);
         self.stats.run_ns[group as usize].add(ran);
         if u128::from(ran) > self.hub.config.stall.as_nanos() {
             self.note_stall(group, ran);

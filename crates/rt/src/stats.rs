@@ -134,7 +134,7 @@ fn read(histogram: &Cell<Option<Box<Histogram>>>) -> Histogram {
 pub struct ShardStats {
     /// Tasks polled, per group (in the order of [`Group::ALL`]).
     pub polls: [u64; GROUPS],
-    /// Nanoseconds of task run time, per group.
+    /// Nanoseconds of run time, per group: of tasks, and of what other shards and threads called this one for.
     pub run_ns: [u64; GROUPS],
     /// Turns of the loop.
     pub turns: u64,
@@ -146,7 +146,7 @@ pub struct ShardStats {
     pub spin_hits: u64,
     /// How often it did not.
     pub spin_misses: u64,
-    /// Tasks that ran longer than the stall limit without a pause.
+    /// Tasks and calls that ran longer than the stall limit without a pause.
     pub stalls: u64,
     /// The longest of them, in nanoseconds.
     pub stall_worst_ns: u64,

@@ -564,3 +564,113 @@ fn the_end_has_its_exit_code_where_nobody_reads_why() {
         .status();
     assert_eq!(status.expect("it runs").code(), Some(rt::Fatal::DiskFailed.exit_code()));
 }
+
+/// Keeps the shard busy.
+fn spin(time: Duration) {
+    let begun = rt::now();
+    while begun.elapsed() < time {}
+}
+
+#[test]
+fn what_others_call_a_shard_for_is_charged_bounded_and_watched() {
+    const CALLS: u64 = 100;
+    let config = Config { lane_credits: 256, stall: Duration::from_millis(20), ..Config::small() };
+    rt::run(config, || async {
+        let service = Sharded::start(|_| ()).await;
+        // All of these are on the ring at once, and each takes longer than a turn has for all of them.
+        let calls: Vec<_> = (0..CALLS)
+            .map(|number| {
+                service.on(ShardId(1), Lane::Kafka, move |_| {
+                    let turns = rt::stats().turns;
+                    spin(if number == 0 { Duration::from_millis(25) } else { Duration::from_millis(1) });
+                    turns
+                })
+            })
+            .collect();
+        let mut turns = std::collections::BTreeSet::new();
+        for call in calls {
+            turns.insert(call.await);
+        }
+        assert_eq!(turns.len() as u64, CALLS, "each call had a turn of its own");
+        // The first poll of a future is such a call, too, and is told when its time is over.
+        let deadline = rt::now() + Duration::from_secs(20);
+        loop {
+            let slices = service.on_async(ShardId(1), Lane::Kafka, |_| async {
+                let at_once = rt::need_preempt();
+                spin(Duration::from_millis(1));
+                (at_once, rt::need_preempt())
+            });
+            match slices.await {
+                (false, over) => break assert!(over, "it had a slice and used it up"),
+                // The system took the CPU away right at the beginning.
+                (true, _) => assert!(rt::now() < deadline, "it never has a slice"),
+            }
+        }
+        let stats = service.on(ShardId(1), Lane::Kafka, |_| rt::stats()).await;
+        assert!(stats.group(Group::Kafka).1 >= CALLS * 1_000_000, "{} ns", stats.group(Group::Kafka).1);
+        assert!(stats.stalls >= 1 && stats.stall_worst_ns >= 25_000_000, "{} stalls", stats.stalls);
+    })
+    .expect("the machine runs");
+}
+
+#[test]
+fn threads_beside_the_shards_may_use_all_cpus() {
+    let cpus = || rustix::thread::sched_getaffinity(None).expect("the system says");
+    let all = cpus();
+    let usable = std::thread::available_parallelism().expect("the system says").get();
+    let filled = usable == all.count() as usize;
+    rt::run(Config { shards: 0, pin: true, ..Config::small() }, move || async move {
+        assert_eq!(cpus().count() as usize, if filled { 1 } else { all.count() as usize }, "a shard's own");
+        assert_eq!(rt::run_blocking(cpus).await, all);
+        let beside = rt::start_thread("beside", cpus).expect("starts");
+        assert_eq!(rt::run_blocking(|| beside.join().expect("it says")).await, all);
+    })
+    .expect("the machine runs");
+    // With shards for some of the CPUs only, nobody knows which of them are free.
+    rt::run(Config { shards: usable + 1, pin: true, ..Config::small() }, move || async move {
+        assert_eq!(cpus(), all);
+    })
+    .expect("the machine runs");
+    if usable > 1 {
+        rt::run(Config { shards: usable - 1, pin: true, ..Config::small() }, move || async move {
+            assert_eq!(cpus(), all);
+        })
+        .expect("the machine runs");
+    }
+}
+
+#[test]
+fn what_a_producer_waits_for_passes_blocking_work() {
+    let dir = Dir::new("urgent");
+    let path = dir.file("data");
+    let config = Config { backend: rt::Backend::Epoll, blocking_threads: 2, ..Config::small() };
+    rt::run(config, || async move {
+        let options = OpenOptions { create: true, write: true, ..OpenOptions::default() };
+        let file = File::open(&path, options).await.expect("opens");
+        let (begun, begins) = std::sync::mpsc::channel();
+        let hogs: Vec<_> = (0..5)
+            .map(|_| {
+                let begun = begun.clone();
+                let (release, released) = std::sync::mpsc::channel::<()>();
+                let hog = rt::run_blocking(move || {
+                    _ = begun.send(());
+                    _ = released.recv();
+                });
+                (rt::spawn(Group::Recovery, hog), release)
+            })
+            .collect();
+        while begins.try_iter().count() == 0 {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+        let produce = async {
+            file.write_at(IoClass::Produce, 0, DmaBuf::from_slice(&[1; 100])).await.0.expect("written");
+            file.sync_data(IoClass::Produce).await.expect("flushed");
+        };
+        rt::timeout(Duration::from_secs(20), produce).await.expect("it does not wait for them");
+        for (hog, release) in hogs {
+            release.send(()).expect("it waits or will");
+            hog.await;
+        }
+    })
+    .expect("the machine runs");
+}

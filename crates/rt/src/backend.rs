@@ -115,11 +115,6 @@ fn build(rung: Rung, entries: u32) -> io::Result<(Proactor, u32)> {
         match set_up(rung, entries) {
             Ok(proactor) => return Ok((proactor, entries)),
             Err(error) if error.raw_os_error() == Some(ENOMEM) && entries > ENTRIES_MIN => entries /= 2,
-            Err(error) if rung.is_uring() && error.kind() == io::ErrorKind::Unsupported => {
-                // Which operations there are is asked on a ring of its own. Where the kernel gives no ring at all, the
-                // answer is that there are none; this one keeps what the kernel said.
-                return Err(setup(rung, entries).build().err().unwrap_or(error));
-            }
             Err(error) => return Err(error),
         }
     }
@@ -137,8 +132,8 @@ fn set_up(rung: Rung, entries: u32) -> io::Result<Proactor> {
             Ok(proactor)
         }
         Err(error) => {
-            // compio looks for the operations on a ring of its own, and where that was refused says that the operations
-            // are missing. Without looking for them we hear what the kernel says.
+            // Which operations there are is asked on a ring of its own. Where the kernel gives no ring at all, compio says
+            // that there are none; without that question we hear what the kernel said.
             builder(rung, entries).build()?;
             Err(error)
         }
@@ -173,14 +168,6 @@ fn wait(proactor: &mut Proactor, most: Duration) -> io::Result<bool> {
 }
 
 fn builder(rung: Rung, entries: u32) -> ProactorBuilder {
-    let mut builder = setup(rung, entries);
-    if rung.is_uring() {
-        builder.detect_opcode_support(OpCodeFlag::basic() | OpCodeFlag::AsyncCancel);
-    }
-    builder
-}
-
-fn setup(rung: Rung, entries: u32) -> ProactorBuilder {
     let mut builder = ProactorBuilder::new();
     // compio's own pool is not used: blocking work goes to `blocking::Pool`, which never makes a shard wait for room.
     builder.capacity(entries).thread_pool_limit(1);

@@ -117,3 +117,37 @@ fn deleted_records_stay_deleted_whoever_asked_first() {
         .finished();
     }
 }
+
+/// A commit is told once to those who wait for it: not when its entries are written, nor for what changes nothing.
+#[test]
+fn who_waits_is_woken_once_for_each_commit() {
+    let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });
+    sim.run(|| async {
+        let (storage, partition) = open().await;
+        let replica = partition.replica().clone();
+        let rung = Rc::new(std::cell::Cell::new(0));
+        let counted = rung.clone();
+        let counter = rt::spawn(rt::Group::Kafka, async move {
+            loop {
+                replica.moved().notified().await;
+                counted.set(counted.get() + 1);
+            }
+        });
+        rt::yield_now().await;
+        for number in 0..10 {
+            let receipt = appended(&partition, &batch(number, 1));
+            assert_eq!(partition.settled(receipt, Acks::Leader).await, Settlement::Kept);
+            assert_eq!(partition.settled(receipt, Acks::All).await, Settlement::Kept);
+        }
+        storage.settled().await;
+        assert_eq!(rung.get(), 10);
+        let receipt = appended(&partition, &batch(10, 1));
+        let waiting = partition.clone();
+        let waiter = rt::spawn(rt::Group::Kafka, async move { waiting.settled(receipt, Acks::Leader).await });
+        rt::yield_now().await;
+        partition.replica().close();
+        assert_eq!(waiter.await, Settlement::Unknown, "it was not written yet, and nobody tells any more");
+        counter.cancel().await;
+    })
+    .finished();
+}

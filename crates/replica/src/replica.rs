@@ -82,8 +82,11 @@ pub struct Replica {
     role: Cell<Role>,
     committed: Cell<Index>,
     high_watermark: Watch<Offset>,
-    /// Rung when anything a waiter may wait for has changed: commit, write, truncation, log start, role.
+    /// Rung when commit, log start or role have changed, and at a truncation. What is only written rings the log's own
+    /// bell: whoever waits for commits would be woken for nothing at each write.
     moved: Notify,
+    /// The log start that `moved` was rung for last.
+    told_start: Cell<Offset>,
     /// The latest cuts, each with the generation that it began.
     cuts: RefCell<VecDeque<(u32, Index)>>,
     on_truncated: RefCell<Option<OnTruncated>>,
@@ -103,6 +106,7 @@ impl Replica {
         let opening = log.append(term, Entry::Control { payload: term_start(node) })?;
         let replica = Rc::new(Replica {
             high_watermark: Watch::new(log.log_start().offset),
+            told_start: Cell::new(log.log_start().offset),
             committed: Cell::new(Index(log.log_start().index.0 - 1)),
             log,
             node,
@@ -259,42 +263,47 @@ impl Replica {
         self.role.set(Role::Offline);
         self.driver.set(None);
         self.moved.notify_all();
+        self.log.progress().notify_all();
     }
 
     async fn until_written(&self, receipt: Receipt) -> Settlement {
-        self.settle(receipt.index, receipt.generation, || self.log.frontiers().written >= receipt.index).await
+        let written = || self.log.frontiers().written >= receipt.index;
+        self.settle(self.log.progress(), receipt.index, receipt.generation, written).await
     }
 
     async fn until_committed(&self, index: Index, generation: u32) -> Settlement {
-        self.settle(index, generation, || self.committed.get() >= index).await
+        self.settle(&self.moved, index, generation, || self.committed.get() >= index).await
     }
 
-    async fn settle(&self, index: Index, generation: u32, kept: impl Fn() -> bool) -> Settlement {
-        self.moved
-            .until(|| {
-                if self.was_cut(index, generation) {
-                    return Some(Settlement::Truncated);
-                }
-                if kept() {
-                    return Some(Settlement::Kept);
-                }
-                (self.role.get() == Role::Offline).then_some(Settlement::Unknown)
-            })
-            .await
+    async fn settle(&self, bell: &Notify, index: Index, generation: u32, kept: impl Fn() -> bool) -> Settlement {
+        bell.until(|| {
+            if self.was_cut(index, generation) {
+                return Some(Settlement::Truncated);
+            }
+            if kept() {
+                return Some(Settlement::Kept);
+            }
+            // The log's own bell may be heard before the driver has drawn the consequence.
+            (self.role.get() == Role::Offline || self.log.failed()).then_some(Settlement::Unknown)
+        })
+        .await
     }
 
     /// Brings commit and high watermark up to what the log says is durable. One member is its own majority.
     fn advance(&self) {
-        if self.log.failed() {
-            self.role.set(Role::Offline);
-        }
+        let failed = self.log.failed() && self.role.replace(Role::Offline) != Role::Offline;
+        let start = self.log.log_start().offset;
+        let started = self.told_start.replace(start) != start;
         let durable = self.log.frontiers().durable;
-        if durable > self.committed.get() {
+        let committed = durable > self.committed.get();
+        if committed {
             self.committed.set(durable);
             self.log.committed(durable);
             self.high_watermark.set(self.log.offset_after(durable));
         }
-        self.moved.notify_all();
+        if committed || started || failed {
+            self.moved.notify_all();
+        }
     }
 }
 

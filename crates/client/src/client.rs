@@ -111,9 +111,19 @@ impl Client {
         &self,
         what: &str,
         retriable: impl Fn(&ClientError) -> bool,
+        attempt: impl AsyncFnMut() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        self.retry_for(self.0.config.timeout, what, retriable, attempt).await
+    }
+
+    /// As [`Client::retry_if`], until `after` is over: for what a broker answers late by its nature.
+    pub(crate) async fn retry_for<T>(
+        &self,
+        after: Duration,
+        what: &str,
+        retriable: impl Fn(&ClientError) -> bool,
         mut attempt: impl AsyncFnMut() -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
-        let after = self.0.config.timeout;
         let deadline = rt::now() + after;
         let mut pause = self.0.config.retry_pause;
         let mut last = None;

@@ -18,6 +18,9 @@ use crate::groups::{Committed, Committer};
 use crate::offsets::TopicPartition;
 use crate::{Client, ClientError, Target};
 
+/// A coordinator answers a join by the end of the rebalance timeout; so much later at most it is here.
+const JOIN_GRACE: Duration = Duration::from_secs(5);
+
 /// How a member takes part.
 #[derive(Clone, Debug)]
 pub struct MemberConfig {
@@ -88,7 +91,10 @@ impl Member {
         (self.config.session_timeout / 3).min(Duration::from_secs(3))
     }
 
-    /// Joins (again), and assigns if it is chosen to lead.
+    /// Joins (again), and assigns if it is chosen to lead. Takes longer than [`ClientConfig::timeout`] where the group waits
+    /// for others: for a dead member until its session is over, and for a slow one as long as the rebalance may take.
+    ///
+    /// [`ClientConfig::timeout`]: crate::ClientConfig::timeout
     pub async fn join(&mut self) -> Result<(), ClientError> {
         let client = self.client.clone();
         let what = format!("joining group {}", self.config.group);
@@ -101,7 +107,8 @@ impl Member {
             ];
             error.is_retriable() || error.code().is_some_and(|code| again.contains(&code))
         };
-        client.retry_if(&what, retriable, async || self.join_once(&what).await).await
+        let after = client.config().timeout.max(self.config.rebalance_timeout + JOIN_GRACE);
+        client.retry_for(after, &what, retriable, async || self.join_once(&what).await).await
     }
 
     async fn join_once(&mut self, what: &str) -> Result<(), ClientError> {
@@ -235,8 +242,19 @@ impl Member {
         let members = vec![MemberIdentity { member_id: (&self.id).into(), ..Default::default() }];
         let group_id = (&self.config.group).into();
         let request = LeaveGroupRequest { group_id, members, ..Default::default() };
-        // From version 3 on the members are a list.
-        let response = self.client.call_in(Target::Coordinator(&self.config.group), 3..=5, &request).await?;
-        check(|| format!("leaving group {}", self.config.group), response.error_code, None)
+        let what = format!("leaving group {}", self.config.group);
+        // Once is enough: the group notices by itself, a little later.
+        self.client
+            .retry_if(
+                &what,
+                |_| false,
+                async || {
+                    // From version 3 on the members are a list.
+                    let coordinator = Target::Coordinator(&self.config.group);
+                    let response = self.client.call_in(coordinator, 3..=5, &request).await?;
+                    check(|| what.clone(), response.error_code, None)
+                },
+            )
+            .await
     }
 }

@@ -270,6 +270,13 @@ impl Shared {
         }
     }
 
+    /// Drops what would follow a batch that has failed for good: whoever waits for its room is to learn of the failure.
+    fn give_up(&self, lane: &TopicPartition) {
+        let given_up =
+            self.lanes.borrow_mut().get_mut(lane).map(|lane| (lane.open.take(), std::mem::take(&mut lane.closed)));
+        drop(given_up);
+    }
+
     async fn send_lane(self: Rc<Self>, topic: String, partition: i32) {
         let lane = (topic.clone(), partition);
         loop {
@@ -279,6 +286,7 @@ impl Shared {
                 Ok(base) => (self.tell)(Delivered { topic: topic.clone(), partition, records, base }),
                 Err(error) => {
                     self.failure.borrow_mut().get_or_insert(error);
+                    self.give_up(&lane);
                     break;
                 }
             }

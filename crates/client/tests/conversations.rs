@@ -7,22 +7,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ailurus_client::member::{Member, MemberConfig};
 use ailurus_client::{Client, ClientConfig, ClientError, Delivered, Producer, ProducerConfig, ProducerRecord, Target};
 use ailurus_record::{BatchHeader, crc_ok};
 use ailurus_rt as rt;
 use ailurus_wire::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use ailurus_wire::find_coordinator::FindCoordinatorResponse;
 use ailurus_wire::heartbeat::HeartbeatRequest;
 use ailurus_wire::init_producer_id::InitProducerIdResponse;
+use ailurus_wire::join_group::JoinGroupResponse;
 use ailurus_wire::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use ailurus_wire::produce::{PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse};
+use ailurus_wire::sync_group::SyncGroupResponse;
 use ailurus_wire::{ApiKey, ErrorCode, Message, RequestHeader, encode_response};
 use bytes::{Buf, Bytes};
 
 /// What the script does with a request.
 enum Reply {
     Frame(Vec<Bytes>),
+    Late(Duration, Vec<Bytes>),
     Silence,
     HangUp,
 }
@@ -59,6 +64,10 @@ async fn serve(conn: rt::Conn, addr: SocketAddr, script: Script) {
         let header = RequestHeader::decode(&mut frame).unwrap();
         match script(addr, header, frame) {
             Reply::Frame(parts) => tx.write(parts).await.unwrap(),
+            Reply::Late(delay, parts) => {
+                rt::sleep(delay).await;
+                tx.write(parts).await.unwrap();
+            }
             Reply::Silence => {}
             Reply::HangUp => return,
         }
@@ -281,9 +290,9 @@ fn a_lost_answer_is_asked_for_again_under_the_same_sequence() {
     assert_eq!(produced.load(Ordering::Relaxed), 3, "the first batch went twice");
 }
 
-#[test]
-fn a_refused_batch_fails_all_that_follows() {
-    let script: Script = Arc::new(|addr, header, _| match header.api() {
+/// A broker on which all batches are too large.
+fn narrow() -> Script {
+    Arc::new(|addr, header, _| match header.api() {
         Some(ApiKey::ApiVersions) => versions(&header),
         Some(ApiKey::Metadata) => metadata(addr, &header, 1),
         Some(ApiKey::InitProducerId) => reply(&header, &InitProducerIdResponse::default()),
@@ -297,8 +306,12 @@ fn a_refused_batch_fails_all_that_follows() {
                 TopicProduceResponse { name: "t".into(), partition_responses: vec![answer], ..Default::default() };
             reply(&header, &ProduceResponse { responses: vec![topic], ..Default::default() })
         }
-    });
-    with_broker(script, async |client| {
+    })
+}
+
+#[test]
+fn a_refused_batch_fails_all_that_follows() {
+    with_broker(narrow(), async |client| {
         let mut producer =
             Producer::new(client, ProducerConfig::default(), |_| panic!("nothing arrives")).await.unwrap();
         producer.send("t", ProducerRecord::default()).await.unwrap();
@@ -307,5 +320,58 @@ fn a_refused_batch_fails_all_that_follows() {
         assert_eq!(producer.send("t", ProducerRecord::default()).await.unwrap_err().to_string(), error.to_string());
         let beyond = ProducerRecord { partition: Some(1), ..Default::default() };
         assert!(producer.send("t", beyond).await.is_err());
+    });
+}
+
+#[test]
+fn whoever_waits_for_room_learns_of_the_failure() {
+    with_broker(narrow(), async |client| {
+        // A batch per record, room for two: the third waits, and needs more than the first gives back.
+        let config = ProducerConfig { batch_bytes: 1, buffer_bytes: 1000, ..ProducerConfig::default() };
+        let mut producer = Producer::new(client, config, |_| panic!("nothing arrives")).await.unwrap();
+        let record = |bytes| ProducerRecord { value: Some(vec![7; bytes].into()), ..Default::default() };
+        producer.send("t", record(100)).await.unwrap();
+        producer.send("t", record(700)).await.unwrap();
+        let third = rt::timeout(Duration::from_secs(10), producer.send("t", record(500))).await;
+        let error = third.expect("the room of what is given up comes back").unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::MessageTooLarge));
+    });
+}
+
+/// A coordinator of groups of one member, which takes its time for joins and says nothing to who leaves.
+fn slow_coordinator(addr: SocketAddr, header: RequestHeader) -> Reply {
+    let found = FindCoordinatorResponse {
+        node_id: 7,
+        host: addr.ip().to_string().into(),
+        port: i32::from(addr.port()),
+        ..Default::default()
+    };
+    let joined =
+        JoinGroupResponse { leader: "m".into(), member_id: "m".into(), generation_id: 1, ..Default::default() };
+    match header.api() {
+        Some(ApiKey::ApiVersions) => versions(&header),
+        Some(ApiKey::Metadata) => metadata(addr, &header, 1),
+        Some(ApiKey::FindCoordinator) => reply(&header, &found),
+        Some(ApiKey::JoinGroup) => {
+            let Reply::Frame(parts) = reply(&header, &joined) else { unreachable!() };
+            Reply::Late(Duration::from_millis(200), parts)
+        }
+        Some(ApiKey::SyncGroup) => {
+            let assignment = ailurus_client::assignor::encode_assignment(&Default::default());
+            reply(&header, &SyncGroupResponse { assignment, ..Default::default() })
+        }
+        Some(ApiKey::LeaveGroup) => Reply::Silence,
+        other => panic!("{other:?} was not expected"),
+    }
+}
+
+#[test]
+fn a_join_may_take_longer_than_other_things_and_leaving_ends() {
+    with_broker(Arc::new(|addr, header, _| slow_coordinator(addr, header)), async |client| {
+        let config = ClientConfig { timeout: Duration::from_millis(100), ..client.config().clone() };
+        let group = MemberConfig { group: "g".into(), topics: vec!["t".into()], ..MemberConfig::default() };
+        let member = Member::start(Client::new(config), group).await.unwrap();
+        let left = rt::timeout(Duration::from_secs(10), member.leave()).await.expect("it ends");
+        assert_eq!(left.unwrap_err().to_string(), "leaving group g took longer than 100 ms");
     });
 }

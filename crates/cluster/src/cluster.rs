@@ -4,6 +4,7 @@
 //! to the controller on shard 0 and comes back when this shard's copy has the result.
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct Cluster {
     pub(crate) leaders: RefCell<HashMap<TopicIdPartition, Term>>,
     /// Reports of leaders of partitions that this shard has not heard of yet.
     pub(crate) early: RefCell<Vec<LeaderReport>>,
+    /// Names of topics that went and that nobody has asked for yet.
+    deleted: RefCell<BTreeSet<Rc<str>>>,
     pub(crate) local: RefCell<HashMap<TopicIdPartition, Local>>,
     /// Logs that storage found and no partition has taken yet.
     pub(crate) found: RefCell<HashMap<GroupId, Rc<Log>>>,
@@ -79,6 +82,7 @@ impl Cluster {
             placement: RefCell::new(Placement::new(rt::shard_count())),
             leaders: RefCell::default(),
             early: RefCell::default(),
+            deleted: RefCell::default(),
             local: RefCell::default(),
             found: RefCell::default(),
             changed: Notify::new(),
@@ -116,6 +120,12 @@ impl Cluster {
     /// The state of the cluster, for a look without an await.
     pub fn state(&self) -> Ref<'_, ClusterState> {
         self.state.borrow()
+    }
+
+    /// The names of the topics that were deleted since this was last asked, as far as this shard has heard; for the one on
+    /// each shard who keeps something under these names. A topic of that name may be there again.
+    pub fn take_deleted_topics(&self) -> BTreeSet<Rc<str>> {
+        self.deleted.take()
     }
 
     /// The broker's settings as they apply now, with what was altered at run time.
@@ -253,7 +263,11 @@ impl Cluster {
 
     /// The state's part of [`Cluster::apply`]; answers the partitions that are no longer wished for.
     pub(crate) fn apply_quietly(&self, delta: &Delta, placed: &[(TopicIdPartition, ShardId)]) -> Vec<TopicIdPartition> {
-        let gone = deleted_partitions(&self.state.borrow(), delta);
+        let mut gone = Vec::new();
+        for topic in deleted_topics(&self.state.borrow(), delta) {
+            gone.extend(topic.iter().map(|(partition, _)| partition));
+            self.deleted.borrow_mut().insert(topic.name.clone());
+        }
         self.state.borrow_mut().apply(delta);
         self.topic_configs.borrow_mut().apply(delta);
         let mut placement = self.placement.borrow_mut();
@@ -303,11 +317,9 @@ impl TopicConfigs {
     }
 }
 
-fn deleted_partitions(state: &ClusterState, delta: &Delta) -> Vec<TopicIdPartition> {
-    let topic = |change: &Change| match change {
+fn deleted_topics<'a>(state: &'a ClusterState, delta: &'a Delta) -> impl Iterator<Item = &'a Topic> {
+    delta.changes.iter().filter_map(|change| match change {
         Change::TopicDeleted { id } => state.topic_by_id(TopicId(*id)),
         _ => None,
-    };
-    let partitions = |topic: &Topic| topic.iter().map(|(partition, _)| partition).collect::<Vec<_>>();
-    delta.changes.iter().filter_map(topic).flat_map(partitions).collect()
+    })
 }

@@ -1,7 +1,7 @@
 //! The coordinator's part on one shard: the slices whose partitions lead here, kept in step with the cluster's view.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use ailurus_base::HashMap;
 use ailurus_base::sync::Notify;
 use ailurus_cluster::{Cluster, OFFSETS_TOPIC};
-use ailurus_model::{PartitionId, Revision, TopicId, TopicIdPartition};
+use ailurus_model::{PartitionId, Revision, TopicIdPartition};
 use ailurus_partition::Partition;
 use ailurus_rt as rt;
 use ailurus_settings::BrokerConfig;
@@ -34,7 +34,6 @@ const REVISION_WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct Coordinator {
     cluster: Rc<Cluster>,
     slices: RefCell<HashMap<PartitionId, Rc<SliceDriver>>>,
-    topics: RefCell<KnownTopics>,
     /// What the members of all groups here take in memory, in bytes.
     held: Rc<Cell<u64>>,
     /// Rung when a slice has closed itself.
@@ -43,19 +42,11 @@ pub struct Coordinator {
     gate: rt::Gate,
 }
 
-/// The topics of the cluster when we last looked, to notice those that go.
-#[derive(Default)]
-struct KnownTopics {
-    revision: Option<Revision>,
-    names: BTreeMap<TopicId, Rc<str>>,
-}
-
 impl Coordinator {
     pub(crate) fn new(cluster: Rc<Cluster>) -> Self {
         Coordinator {
             cluster,
             slices: RefCell::default(),
-            topics: RefCell::default(),
             held: Rc::default(),
             attention: Rc::default(),
             watcher: Cell::new(None),
@@ -160,7 +151,7 @@ impl Coordinator {
 
     /// Offsets of topics that were deleted are removed; a topic of the same name that comes later begins without.
     fn forget_deleted_topics(&self) {
-        let gone = self.deleted_topics();
+        let gone = self.cluster.take_deleted_topics();
         let Ok(pass) = self.gate.enter() else { return };
         if gone.is_empty() {
             return;
@@ -175,19 +166,6 @@ impl Coordinator {
             }
         };
         rt::spawn(rt::Group::Compaction, forget).detach();
-    }
-
-    /// Names of the topics that went since this was last asked.
-    fn deleted_topics(&self) -> BTreeSet<Rc<str>> {
-        let state = self.cluster.state();
-        let revision = Some(state.revision());
-        let mut known = self.topics.borrow_mut();
-        if known.revision == revision {
-            return BTreeSet::new();
-        }
-        let names = state.topics().map(|topic| (topic.id, topic.name.clone())).collect();
-        let before = std::mem::replace(&mut *known, KnownTopics { revision, names });
-        before.names.into_iter().filter(|(id, _)| !known.names.contains_key(id)).map(|(_, name)| name).collect()
     }
 }
 

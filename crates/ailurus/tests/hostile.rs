@@ -217,8 +217,8 @@ fn who_declares_much_and_sends_little_keeps_nobody_out() {
     let broker = Broker::with_memory("512MiB", &fresh("hostile-misers"), &[]);
     let neighbours = Neighbours::start(broker.address(), 2);
     let before = broker.resident();
-    // 256 MiB for each of two shards: a frame may have 64 of them.
-    let limit = 64 << 20;
+    // 256 MiB for each of two shards: a frame may have 52 of them.
+    let limit = 52 << 20;
     let mut misers: Vec<Client> = (0..300).map(|_| Client::connect(broker.address())).collect();
     for (number, miser) in misers.iter_mut().enumerate() {
         // Half of them declare what an ordinary producer does, half all that there is.

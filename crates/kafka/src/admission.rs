@@ -14,6 +14,10 @@ const SMALL: u64 = 64 << 10;
 /// Frames up to this size are ordinary produce requests: Java's clients send at most 1 MiB unless told otherwise.
 const MIDDLE: u64 = 2 << 20;
 
+/// What may decode into no more than this is decoded from a part of its own, or a few huge requests would keep all
+/// others waiting.
+const DECODED_SMALL: u64 = 256 << 10;
+
 /// The memory for requests of one shard in parts.
 pub(crate) struct Admission {
     small: Rc<Memory>,
@@ -21,17 +25,22 @@ pub(crate) struct Admission {
     large: Rc<Memory>,
     answers: Rc<Memory>,
     waits: Rc<Memory>,
+    decoded_small: Rc<Memory>,
+    decoded: Rc<Memory>,
 }
 
 impl Admission {
     /// Divides `bytes`.
     pub(crate) fn of(bytes: u64) -> Self {
+        let part = |of_32: u64| Memory::new(bytes / 32 * of_32);
         Admission {
-            small: Memory::new(bytes / 8),
-            middle: Memory::new(bytes / 16 * 3),
-            large: Memory::new(bytes / 2),
-            answers: Memory::new(bytes / 8),
-            waits: Memory::new(bytes / 16),
+            small: part(3),
+            middle: part(5),
+            large: part(13),
+            answers: part(4),
+            waits: part(2),
+            decoded_small: part(1),
+            decoded: part(4),
         }
     }
 
@@ -45,6 +54,12 @@ impl Admission {
         let parts = [(SMALL, &self.small), (MIDDLE, &self.middle)];
         let fits = parts.into_iter().find(|(most, part)| bytes <= *most.min(&part.largest()));
         fits.map_or(&self.large, |(_, part)| part)
+    }
+
+    /// Where a request that may decode into `bytes` gets memory for that, or for as much as is ever granted.
+    pub(crate) fn for_decoded(&self, bytes: u64) -> &Rc<Memory> {
+        let small = &self.decoded_small;
+        if bytes <= DECODED_SMALL.min(small.largest()) { small } else { &self.decoded }
     }
 
     /// Where answers get theirs.
@@ -67,21 +82,29 @@ mod tests {
     fn every_frame_up_to_the_largest_can_be_granted() {
         for bytes in [1 << 10, 1 << 20, 16 << 20, 1 << 30] {
             let admission = Admission::of(bytes);
-            assert_eq!(admission.frame_bytes_max(), bytes / 4);
-            for frame in [0, 1, SMALL, SMALL + 1, MIDDLE, MIDDLE + 1, bytes / 4] {
-                let frame = frame.min(bytes / 4);
+            assert_eq!(admission.frame_bytes_max(), bytes / 32 * 13 / 2);
+            for frame in [0, 1, SMALL, SMALL + 1, MIDDLE, MIDDLE + 1, bytes / 5] {
+                let frame = frame.min(bytes / 5);
                 assert!(frame <= admission.for_frame(frame).largest(), "{frame} of {bytes}");
             }
         }
     }
 
     #[test]
+    fn the_parts_are_no_more_than_the_whole() {
+        let admission = Admission::of(64 << 20);
+        let Admission { small, middle, large, answers, waits, decoded_small, decoded } = &admission;
+        let parts = [small, middle, large, answers, waits, decoded_small, decoded];
+        assert_eq!(parts.iter().map(|part| part.free()).sum::<u64>(), 64 << 20);
+    }
+
+    #[test]
     fn large_frames_and_answers_leave_small_ones_alone() {
         let admission = Admission::of(64 << 20);
-        let large = admission.for_frame(16 << 20);
+        let large = admission.for_frame(13 << 20);
         let _held =
-            [large.try_acquire(16 << 20), large.try_acquire(16 << 20), admission.for_answers().try_acquire(8 << 20)];
-        assert!(large.try_acquire(4 << 20).is_none());
+            [large.try_acquire(13 << 20), large.try_acquire(13 << 20), admission.for_answers().try_acquire(8 << 20)];
+        assert!(large.try_acquire(1).is_none());
         assert!(admission.for_frame(1 << 20).try_acquire(1 << 20).is_some());
         assert!(admission.for_frame(100).try_acquire(100).is_some());
     }

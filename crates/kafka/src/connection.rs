@@ -275,6 +275,7 @@ async fn read(
             body,
             permit: Some(permit),
             shared: None,
+            decoded: None,
             turn: Some(Turn(turn)),
             next,
             received,

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use ailurus_base::sync::oneshot;
 use ailurus_rt::{self as rt, Foreign, Instant, Permit};
-use ailurus_wire::{ApiKey, ErrorCode, Message, RequestHeader, Response, WireError, encode_response};
+use ailurus_wire::{ApiKey, ErrorCode, Message, Reader, RequestHeader, Response, WireError, encode_response};
 use bytes::Bytes;
 
 use crate::connection::Turn;
@@ -37,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) permit: Option<Permit>,
     /// The same while others hold parts of the frame.
     pub(crate) shared: Option<Arc<Foreign<Permit>>>,
+    /// Memory for what the frame was decoded into and what is made of that, as far as it is more than the frame.
+    pub(crate) decoded: Option<Permit>,
     pub(crate) turn: Option<Turn>,
     /// Ends when all answers before this one are sent.
     pub(crate) next: oneshot::Receiver<()>,
@@ -85,6 +87,7 @@ impl Request {
     /// was, as much of what was granted for the frame is kept.
     pub(crate) fn keep_of_frame(&mut self, bytes: u64, kept: Option<Permit>) {
         self.body = Bytes::new();
+        self.decoded = None;
         self.header.client_id = self.header.client_id.take().map(|id| id.detached());
         self.permit = match (kept, self.permit.take()) {
             (Some(kept), _) => Some(kept),
@@ -96,6 +99,8 @@ impl Request {
     /// For those at other shards who hold parts of the frame: its memory counts as taken until the last of them, and this
     /// request, let go.
     pub(crate) fn share_permit(&mut self) -> Option<Arc<Foreign<Permit>>> {
+        // What was decoded is on its way, and little beside its records.
+        self.decoded = None;
         self.shared = self.permit.take().map(|permit| Arc::new(Foreign::new(permit)));
         self.shared.clone()
     }
@@ -105,9 +110,17 @@ impl Request {
         self.held.extend(held);
     }
 
-    fn take<M: Message>(&mut self) -> Result<M, WireError> {
+    /// The request itself. Memory is granted before it is decoded, and decoding takes no more than was granted.
+    async fn take<M: Message>(&mut self) -> Result<M, WireError> {
         let mut body = std::mem::take(&mut self.body);
-        M::decode(&mut body, self.header.api_version)
+        let (len, most) = (body.len() as u64, Reader::budget_for(body.len()) as u64);
+        let memory = self.shard.admission().for_decoded(most);
+        let mut permit = memory.acquire(most.min(memory.largest())).await;
+        let (message, spent) = M::decode_within(&mut body, self.header.api_version, permit.bytes() as usize)?;
+        // Handlers copy what they need of it once more; the frame's own memory is granted already.
+        let held = (2 * spent as u64).saturating_sub(len).min(permit.bytes());
+        self.decoded = Some(permit.split(held));
+        Ok(message)
     }
 
     fn reply<R: Response>(&mut self, response: &R) -> Result<Answer, WireError> {
@@ -164,14 +177,14 @@ fn unsupported(request: &Request) -> Answer {
 async fn handle(api: ApiKey, request: &mut Request) -> Result<Answer, WireError> {
     macro_rules! handle {
         ($handler:path) => {{
-            let body = request.take()?;
+            let body = request.take().await?;
             let response = $handler(request, body).await;
             request.reply(&response)
         }};
     }
     match api {
         ApiKey::Produce => {
-            let body = request.take()?;
+            let body = request.take().await?;
             match produce::produce(request, body).await {
                 produce::Produced::Reply(response) => request.reply(&response),
                 produce::Produced::Silence => Ok(Answer::Silence),
@@ -179,7 +192,7 @@ async fn handle(api: ApiKey, request: &mut Request) -> Result<Answer, WireError>
             }
         }
         ApiKey::Fetch => {
-            let body = request.take()?;
+            let body = request.take().await?;
             match fetch::fetch(request, body).await {
                 Some(response) => request.reply(&response),
                 None => Ok(Answer::Close),

@@ -20,10 +20,20 @@ pub trait Message: Sized + Default + Clone + PartialEq + Debug {
     /// # Errors
     /// When the bytes are not this version of the message, or would need much more memory than they have bytes.
     fn decode(frame: &mut Bytes, version: i16) -> Result<Self, WireError> {
-        let mut reader = Reader::new(frame.clone(), Self::API.flexible(version)?);
+        Self::decode_within(frame, version, usize::MAX).map(|(message, _)| message)
+    }
+
+    /// Like [`Message::decode`] for whoever has `budget` bytes to spare for what is decoded, the frame not counted; also
+    /// tells how many it took.
+    ///
+    /// # Errors
+    /// Those of [`Message::decode`], [`WireError::TooMuchMemory`] also where the budget does not suffice.
+    fn decode_within(frame: &mut Bytes, version: i16, budget: usize) -> Result<(Self, usize), WireError> {
+        let mut reader = Reader::within(frame.clone(), Self::API.flexible(version)?, budget);
         let message = Self::read(&mut reader, version)?;
+        let spent = reader.spent();
         *frame = reader.rest();
-        Ok(message)
+        Ok((message, spent))
     }
 
     /// The body alone, without header or length; records uncopied.

@@ -28,8 +28,18 @@ pub struct Reader {
 impl Reader {
     /// Starts at the first byte of `frame`. `flexible` chooses the compact forms and the tagged fields of KIP-482.
     pub fn new(frame: Bytes, flexible: bool) -> Self {
-        let budget = Self::budget_for(frame.len());
+        Reader::within(frame, flexible, usize::MAX)
+    }
+
+    /// The same with at most `budget` bytes for the arrays, if that is less than [`Reader::budget_for`].
+    pub fn within(frame: Bytes, flexible: bool, budget: usize) -> Self {
+        let budget = Self::budget_for(frame.len()).min(budget);
         Reader { frame, at: 0, flexible, budget, spent: 0 }
+    }
+
+    /// How many bytes the arrays decoded so far take.
+    pub fn spent(&self) -> usize {
+        self.spent
     }
 
     /// How many bytes the arrays decoded from a frame of `len` bytes may take.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod fetch;
+mod memory;
 mod partitions;
 mod produce;
 
@@ -121,6 +122,7 @@ impl Broker {
             body,
             permit,
             shared: None,
+            decoded: None,
             turn: None,
             next,
             received: rt::now(),

@@ -4,7 +4,7 @@
 //! moves rings it. Hanging it costs one entry per partition, ringing costs nothing per partition that did not move.
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use ailurus_base::sync::Notify;
 
@@ -36,26 +36,35 @@ impl Bell {
 /// The bells that hang on one partition.
 #[derive(Default)]
 pub struct Bells {
-    hung: RefCell<Vec<Weak<Bell>>>,
+    hung: RefCell<Vec<Hung>>,
+}
+
+/// A bell on its hook, with the place where its subscription finds it: thousands may hang on one partition, and they come
+/// down one by one when it rings.
+struct Hung {
+    bell: Rc<Bell>,
+    place: Rc<Cell<usize>>,
 }
 
 /// A bell stays on a partition until this is dropped.
 pub struct Subscription {
     bells: Rc<Bells>,
-    bell: Rc<Bell>,
+    place: Rc<Cell<usize>>,
 }
 
 impl Bells {
     /// Hangs `bell` here.
     pub fn hang(self: &Rc<Self>, bell: &Rc<Bell>) -> Subscription {
-        self.hung.borrow_mut().push(Rc::downgrade(bell));
-        Subscription { bells: self.clone(), bell: bell.clone() }
+        let mut hung = self.hung.borrow_mut();
+        let place = Rc::new(Cell::new(hung.len()));
+        hung.push(Hung { bell: bell.clone(), place: place.clone() });
+        Subscription { bells: self.clone(), place }
     }
 
     /// Rings all that hang here.
     pub fn ring(&self) {
-        for bell in self.hung.borrow().iter().filter_map(Weak::upgrade) {
-            bell.ring();
+        for hung in self.hung.borrow().iter() {
+            hung.bell.ring();
         }
     }
 
@@ -68,8 +77,9 @@ impl Bells {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut hung = self.bells.hung.borrow_mut();
-        if let Some(place) = hung.iter().position(|hung| std::ptr::eq(hung.as_ptr(), Rc::as_ptr(&self.bell))) {
-            hung.swap_remove(place);
+        hung.swap_remove(self.place.get());
+        if let Some(moved) = hung.get(self.place.get()) {
+            moved.place.set(self.place.get());
         }
     }
 }
@@ -92,5 +102,20 @@ mod tests {
         assert!(pin!(bell.rung()).poll(&mut context).is_pending());
         drop(subscriptions);
         assert_eq!((one.count(), two.count()), (0, 0));
+    }
+
+    #[test]
+    fn bells_come_down_in_any_order() {
+        let bells = Rc::new(Bells::default());
+        let all: Vec<_> = (0..10).map(|_| Bell::new()).collect();
+        let mut hung: Vec<_> = all.iter().map(|bell| Some(bells.hang(bell))).collect();
+        for down in [3, 9, 0, 8, 4, 1] {
+            hung[down] = None;
+            bells.ring();
+            for (bell, hung) in all.iter().zip(&hung) {
+                assert_eq!(bell.rung.take(), hung.is_some(), "after {down} came down");
+            }
+        }
+        assert_eq!(bells.count(), 4);
     }
 }

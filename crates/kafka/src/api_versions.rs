@@ -5,28 +5,32 @@ use ailurus_wire::{ApiKey, ErrorCode};
 
 use crate::dispatch::Request;
 
-/// APIs that the message table knows and this broker does not serve yet: not one of them is advertised.
-const NOT_SERVED: &[&str] = &[
-    "SaslHandshake",
-    "SaslAuthenticate",
-    "AddPartitionsToTxn",
-    "AddOffsetsToTxn",
-    "EndTxn",
-    "TxnOffsetCommit",
-    "DescribeAcls",
-    "CreateAcls",
-    "DeleteAcls",
-    "DescribeClientQuotas",
-    "AlterClientQuotas",
-    "DescribeUserScramCredentials",
-    "AlterUserScramCredentials",
-    "DescribeTransactions",
-    "ListTransactions",
-];
+/// The APIs that the message table knows and this broker does not serve yet, as a pattern: the dispatcher has an arm for
+/// every other, and not one of them is advertised.
+macro_rules! not_served {
+    () => {
+        ApiKey::SaslHandshake
+            | ApiKey::SaslAuthenticate
+            | ApiKey::AddPartitionsToTxn
+            | ApiKey::AddOffsetsToTxn
+            | ApiKey::EndTxn
+            | ApiKey::TxnOffsetCommit
+            | ApiKey::DescribeAcls
+            | ApiKey::CreateAcls
+            | ApiKey::DeleteAcls
+            | ApiKey::DescribeClientQuotas
+            | ApiKey::AlterClientQuotas
+            | ApiKey::DescribeUserScramCredentials
+            | ApiKey::AlterUserScramCredentials
+            | ApiKey::DescribeTransactions
+            | ApiKey::ListTransactions
+    };
+}
+pub(crate) use not_served;
 
 /// What is served, as the answer lists it.
 fn served() -> Vec<ApiVersion> {
-    let apis = ApiKey::ALL.iter().filter(|api| !NOT_SERVED.contains(&api.name()));
+    let apis = ApiKey::ALL.iter().filter(|api| !matches!(api, not_served!()));
     let version = |api: &ApiKey| {
         let range = api.advertised();
         ApiVersion { api_key: api.code(), min_version: *range.start(), max_version: *range.end() }
@@ -74,12 +78,9 @@ mod tests {
     #[test]
     fn what_is_not_served_is_not_advertised() {
         let served = served();
-        assert!(served.iter().any(|api| api.api_key == ApiKey::Produce.code() && api.min_version == 0));
-        assert!(
-            !served
-                .iter()
-                .any(|api| ApiKey::from_code(api.api_key).is_some_and(|api| NOT_SERVED.contains(&api.name())))
-        );
+        let advertised = |api: ApiKey| served.iter().find(|served| served.api_key == api.code());
+        assert!(advertised(ApiKey::Produce).is_some_and(|api| api.min_version == 0));
+        assert_eq!(advertised(ApiKey::EndTxn), None);
     }
 
     #[test]

@@ -195,8 +195,13 @@ prop_compose! {
         protocol in option::of(".{0,9}"),
         leader in option::of(".{0,9}"),
         current_state_timestamp in option::of(0..i64::MAX),
-        members in vec(any_member(), 0..4),
+        mut members in vec(any_member(), 0..4),
     ) -> GroupMetadata {
+        // No two members have the same id; such a record would be refused.
+        for (place, member) in members.iter_mut().enumerate() {
+            let ids = [Some(&mut member.member_id), member.instance_id.as_mut()];
+            ids.into_iter().flatten().for_each(|id| id.push_str(&place.to_string()));
+        }
         GroupMetadata { protocol_type, generation, protocol, leader, current_state_timestamp, members }
     }
 }

@@ -10,7 +10,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use ailurus_wire::ErrorCode;
+use ailurus_wire::leave_group::{LeaveGroupRequest, MemberIdentity};
 use serde_json::Value;
+use support::client::Client;
 use support::{BINARY, Broker, failed_start, fresh, until};
 
 fn lines(text: &str) -> Vec<&str> {
@@ -293,6 +296,40 @@ fn two_members_share_and_one_takes_over() {
     assert_eq!(partitions(&more).len(), 4);
     assert!(two.interrupt().success());
     assert_eq!(broker.json(&["group", "describe", "g"])[0]["lag"], 0);
+}
+
+#[test]
+fn a_member_that_the_group_has_lost_joins_again() {
+    let broker = Broker::start(&fresh("lost"), &[]);
+    broker.feed(&["produce", "t"], "a\n");
+    let member = Member::start(&broker, &["consume", "t", "-g", "g"]);
+    assert_eq!(member.lines.recv_timeout(Duration::from_secs(30)).unwrap(), "a");
+    let members = || broker.json(&["group", "describe", "g"])[0]["members"].clone();
+    let id = members()[0]["member"].as_str().unwrap().to_owned();
+    // Between its heartbeat at 3 s and its commit at 5 s, so that it is the commit that could find out first.
+    std::thread::sleep(Duration::from_millis(3500));
+    let gone = MemberIdentity { member_id: id.as_str().into(), ..Default::default() };
+    let request = LeaveGroupRequest { group_id: "g".into(), members: vec![gone], ..Default::default() };
+    assert_eq!(Client::connect(broker.address()).call(3, &request).error_code, ErrorCode::None);
+    until("it is a member again", || members()[0]["member"].as_str().is_some_and(|new| new != id));
+    assert!(member.interrupt().success());
+    assert_eq!(broker.json(&["group", "describe", "g"])[0]["lag"], 0);
+}
+
+#[test]
+fn what_was_printed_before_a_fault_is_committed() {
+    let broker = Broker::start(&fresh("committed"), &[]);
+    broker.feed(&["produce", "a"], "1\n2\n");
+    broker.feed(&["produce", "b"], "3\n");
+    let mut member = Member::start(&broker, &["consume", "a", "b", "-g", "g", "--timeout", "2s"]);
+    for _ in 0..3 {
+        member.lines.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+    broker.out(&["topic", "delete", "b"]);
+    assert!(!member.child.wait().unwrap().success(), "what it reads from is gone");
+    let described = broker.json(&["group", "describe", "g"]);
+    let a = described[0]["partitions"].as_array().unwrap().iter().find(|partition| partition["topic"] == "a");
+    assert_eq!(a.unwrap()["committed"], 2, "{described}");
 }
 
 #[test]

@@ -81,11 +81,7 @@ pub fn prove(docs: &Path, names: &[String]) -> Result<(), String> {
         eprintln!("{}: {}\n  $ {}\n  > {}", step.name, step.about, step.command, log.display());
         let began = Instant::now();
         let (code, output) = run(&command, &log)?;
-        let result = match code {
-            Some(0) => (step.summary)(&output),
-            Some(124 | 137) => format!("**failed**: it was not done after {} min", step.minutes_max),
-            _ => "**failed**".to_owned(),
-        };
+        let result = result(step, code, &output);
         eprintln!("  {result}");
         write(&docs.join("proof.md"), step, &result, began.elapsed(), &commit)?;
         if code != Some(0) {
@@ -94,6 +90,15 @@ pub fn prove(docs: &Path, names: &[String]) -> Result<(), String> {
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+/// What the page says of a step.
+fn result(step: &Step, code: Option<i32>, output: &str) -> String {
+    match code {
+        Some(0) => (step.summary)(output),
+        Some(124 | 137) => format!("**failed**: it was not done after {} min", step.minutes_max),
+        _ => "**failed**".to_owned(),
+    }
 }
 
 fn repository() -> PathBuf {
@@ -192,6 +197,16 @@ mod tests {
         );
         let output = "stat::number_of_executed_units: 5\nstat::number_of_executed_units: 6\n";
         assert_eq!(fuzzed(output), "11 executions, no finding");
+    }
+
+    #[test]
+    fn a_step_that_fails_or_hangs_is_said_to() {
+        let fuzz = STEPS.iter().find(|step| step.name == "fuzz").expect("it is a step");
+        let output = "stat::number_of_executed_units: 5\n==1== ERROR: libFuzzer: deadly signal\n";
+        assert_eq!(result(fuzz, Some(0), output), "5 executions, no finding");
+        assert_eq!(result(fuzz, Some(1), output), "**failed**");
+        assert_eq!(result(fuzz, Some(124), output), "**failed**: it was not done after 60 min");
+        assert_eq!(result(fuzz, None, output), "**failed**");
     }
 
     fn folder(name: &str) -> PathBuf {

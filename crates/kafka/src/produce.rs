@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ailurus_cluster::Cluster;
-use ailurus_cluster::state::ClusterState;
 use ailurus_model::{Acks, PartitionId, ShardId, TopicId, TopicIdPartition};
 use ailurus_partition::append::Origin;
 use ailurus_partition::{AppendOutcome, Appended, Partition, Refusal};
-use ailurus_record::{Codec, Limits, RecordError, VerifiedBatch, records, verify};
+use ailurus_record::{Codec, Limits, RecordError, VerifiedBatch, records, verify_with_pauses};
 use ailurus_replica::Settlement;
 use ailurus_rt::{self as rt, Foreign, Instant, Lane, Permit};
 use ailurus_wire::ErrorCode;
@@ -141,11 +140,11 @@ async fn accept(
     let cluster = &request.shard.cluster;
     let mut items = Vec::new();
     for (topic, data) in body.topic_data.into_iter().enumerate() {
-        let found = topic_for(&cluster.state(), request, &data.name);
+        let found = topic_for(cluster, request, &data.name);
         for (partition, data) in data.partition_data.into_iter().enumerate() {
             let accepted = match acks {
                 None => Err(Failure::of(ErrorCode::InvalidRequiredAcks)),
-                Some(_) => accept_batch(request.version(), found, data.index, data.records),
+                Some(_) => accept_batch(request.version(), &found, data.index, data.records).await,
             };
             match accepted {
                 Ok((target, batch)) => items.push(Item { topic, partition, target, batch }),
@@ -158,36 +157,54 @@ async fn accept(
     items
 }
 
-/// The topic that is meant, as (id, number of partitions).
-fn topic_for(state: &ClusterState, request: &Request, name: &str) -> Result<(TopicId, usize), ErrorCode> {
+/// What must be known of the topic that is meant.
+struct Target {
+    topic: TopicId,
+    partitions: usize,
+    /// `max.message.bytes`.
+    bytes_max: usize,
+}
+
+fn topic_for(cluster: &Cluster, request: &Request, name: &str) -> Result<Target, ErrorCode> {
+    let state = cluster.state();
     let topic = state.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     // Kafka's own tools may write to internal topics under this client id, and nobody else.
     if topic.is_internal() && request.client_id() != "__admin_client" {
         return Err(ErrorCode::InvalidTopicException);
     }
-    Ok((topic.id, topic.partitions.len()))
+    let bytes_max = cluster.topic_config(topic).max_message_bytes as usize;
+    Ok(Target { topic: topic.id, partitions: topic.partitions.len(), bytes_max })
 }
 
-fn accept_batch(
+async fn accept_batch(
     version: i16,
-    topic: Result<(TopicId, usize), ErrorCode>,
+    found: &Result<Target, ErrorCode>,
     index: i32,
     records: Option<Bytes>,
 ) -> Result<(TopicIdPartition, VerifiedBatch), Failure> {
-    let (topic, partitions) = topic.map_err(Failure::of)?;
-    if !(0..partitions as i32).contains(&index) {
+    let Target { topic, partitions, bytes_max } = found.as_ref().map_err(|code| Failure::of(*code))?;
+    if !(0..*partitions as i32).contains(&index) {
         return Err(Failure::of(ErrorCode::UnknownTopicOrPartition));
     }
     let records = records.filter(|records| !records.is_empty());
     let records = records.ok_or_else(|| Failure::because(ErrorCode::InvalidRecord, "there is no record batch"))?;
-    let batch = verify(records, &Limits::PRODUCE).map_err(record_failure)?;
+    // Before any of it is unfolded: the owner would refuse it all the same.
+    if records.len() > *bytes_max {
+        return Err(too_large(records.len(), *bytes_max));
+    }
+    let batch = verify_with_pauses(records, &Limits::PRODUCE, rt::yield_if_needed).await.map_err(record_failure)?;
     if batch.header.is_transactional() {
         return Err(Failure::because(ErrorCode::InvalidTxnState, "transactions are not served yet"));
     }
     if version < 7 && batch.codec == Codec::Zstd {
         return Err(Failure::because(ErrorCode::UnsupportedCompressionType, "zstd needs Produce version 7 or above"));
     }
-    Ok((TopicIdPartition { topic, partition: PartitionId(index) }, batch))
+    Ok((TopicIdPartition { topic: *topic, partition: PartitionId(index) }, batch))
+}
+
+fn too_large(size: usize, max: usize) -> Failure {
+    let message = format!("the batch has {size} bytes, the topic's max.message.bytes is {max}");
+    Failure::because(ErrorCode::MessageTooLarge, message)
 }
 
 fn record_failure(error: RecordError) -> Failure {
@@ -279,10 +296,7 @@ async fn settle(partition: &Partition, appended: Appended, acks: Acks) -> ItemRe
 
 fn refusal_failure(refusal: Refusal, batch: &VerifiedBatch) -> Failure {
     match refusal {
-        Refusal::TooLarge { size, max } => Failure::because(
-            ErrorCode::MessageTooLarge,
-            format!("the batch has {size} bytes, the topic's max.message.bytes is {max}"),
-        ),
+        Refusal::TooLarge { size, max } => too_large(size, max),
         Refusal::InvalidRecord(reason) => Failure::because(ErrorCode::InvalidRecord, reason),
         Refusal::KeyMissing { .. } => Failure {
             code: ErrorCode::InvalidRecord,

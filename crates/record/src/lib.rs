@@ -44,4 +44,4 @@ pub use header::{BatchHeader, HEADER_LEN};
 pub use record::{Record, RecordHeaders, RecordIter, RecordTime, find_by_time, find_max_timestamp, records};
 pub use retain::{Retained, retain};
 pub use stamp::{BatchTime, stamp};
-pub use verify::{VerifiedBatch, verify};
+pub use verify::{VerifiedBatch, verify, verify_with_pauses};

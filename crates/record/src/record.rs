@@ -3,9 +3,10 @@
 use ailurus_model::{Offset, TimestampType};
 use bytes::Bytes;
 
+use crate::codec::Decompressor;
 use crate::error::RecordFault;
 use crate::header::{HEADER_LEN, NO_TIMESTAMP};
-use crate::layout::{Layout, SliceSource, Source, walk};
+use crate::layout::{Layout, SliceSource, Source, StreamSource, walk};
 use crate::{BatchHeader, Codec, Limits, RecordError};
 
 /// One record. Its parts are slices of the batch, or of what the batch decompresses to.
@@ -69,11 +70,7 @@ pub fn records(batch: &Bytes, limits: &Limits) -> Result<RecordIter, RecordError
 /// Header and decompressed records of a whole batch.
 pub(crate) fn open(batch: &Bytes, limits: &Limits) -> Result<(BatchHeader, Bytes), RecordError> {
     let header = BatchHeader::parse(batch)?;
-    let size = header.size_in_bytes();
-    if batch.len() < size {
-        return Err(RecordError::Truncated { needed: size, present: batch.len() });
-    }
-    let body = batch.slice(HEADER_LEN..size);
+    let body = body(&header, batch)?;
     let body = match header.codec()? {
         Codec::None => body,
         // Compaction leaves nothing behind the header of an empty batch, whatever its codec was.
@@ -81,6 +78,15 @@ pub(crate) fn open(batch: &Bytes, limits: &Limits) -> Result<(BatchHeader, Bytes
         codec => Bytes::from(codec.decompress(&body, limits)?),
     };
     Ok((header, body))
+}
+
+/// What follows the header of a whole batch.
+fn body(header: &BatchHeader, batch: &Bytes) -> Result<Bytes, RecordError> {
+    let size = header.size_in_bytes();
+    match batch.len() < size {
+        true => Err(RecordError::Truncated { needed: size, present: batch.len() }),
+        false => Ok(batch.slice(HEADER_LEN..size)),
+    }
 }
 
 /// Walks the records of one batch; after an error nothing follows.
@@ -117,11 +123,8 @@ impl RecordIter {
 
     fn walk_one(&mut self, index: i32) -> Result<Layout, RecordError> {
         let layout = walk(&mut SliceSource::new(&self.body, self.at)).map_err(|broken| broken.at(index))?;
-        let delta = layout.offset_delta;
-        if delta <= self.last_delta || delta > self.header.last_offset_delta {
-            return Err(RecordError::Record { index, fault: RecordFault::OffsetDelta(delta) });
-        }
-        (self.at, self.last_delta) = (layout.whole.end, delta);
+        self.last_delta = check_delta(&self.header, self.last_delta, &layout, index)?;
+        self.at = layout.whole.end;
         Ok(layout)
     }
 
@@ -182,7 +185,7 @@ pub fn find_max_timestamp(batch: &Bytes, limits: &Limits) -> Result<Option<Recor
 fn find(
     batch: &Bytes,
     limits: &Limits,
-    mut wanted: impl FnMut(&RecordTime) -> bool,
+    wanted: impl FnMut(&RecordTime) -> bool,
 ) -> Result<Option<RecordTime>, RecordError> {
     let header = BatchHeader::parse(batch)?;
     // Without a time of their own, all records are as the header says, and a batch nothing was removed from is known.
@@ -192,8 +195,25 @@ fn find(
             .map(|offset| RecordTime { offset: Offset(offset), timestamp: header.max_timestamp })
             .find(wanted));
     }
-    let mut iter = records(batch, limits)?;
-    while let Some(layout) = iter.next_layout().transpose()? {
+    let body = body(&header, batch)?;
+    match header.codec()? {
+        // Compaction leaves nothing behind the header of an empty batch, whatever its codec was.
+        _ if header.records_count == 0 => Ok(None),
+        Codec::None => find_in(&header, &mut SliceSource::new(&body, 0), wanted),
+        codec => find_in(&header, &mut StreamSource::new(Decompressor::new(codec, &body, limits)?), wanted),
+    }
+}
+
+/// Walks as far as the record that is wanted; what is behind it is not even unfolded.
+fn find_in(
+    header: &BatchHeader,
+    source: &mut impl Source,
+    mut wanted: impl FnMut(&RecordTime) -> bool,
+) -> Result<Option<RecordTime>, RecordError> {
+    let mut last_delta = -1;
+    for index in 0..header.records_count {
+        let layout = walk(source).map_err(|broken| broken.at(index))?;
+        last_delta = check_delta(header, last_delta, &layout, index)?;
         let offset = Offset(header.base_offset + i64::from(layout.offset_delta));
         let time = RecordTime { offset, timestamp: header.record_timestamp(layout.timestamp_delta) };
         if wanted(&time) {
@@ -201,4 +221,13 @@ fn find(
         }
     }
     Ok(None)
+}
+
+/// Offsets rise inside their batch; gives the delta of this record.
+fn check_delta(header: &BatchHeader, last: i32, layout: &Layout, index: i32) -> Result<i32, RecordError> {
+    let delta = layout.offset_delta;
+    if delta <= last || delta > header.last_offset_delta {
+        return Err(RecordError::Record { index, fault: RecordFault::OffsetDelta(delta) });
+    }
+    Ok(delta)
 }

@@ -1,5 +1,8 @@
 //! Proof of what a client sent, before any of it is kept.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use ailurus_model::TimestampType;
 use bytes::Bytes;
 
@@ -48,9 +51,26 @@ impl VerifiedBatch {
     }
 }
 
+/// Between records that together unfold to this much, whoever verifies may let others run.
+const PAUSE_BYTES: usize = 256 << 10;
+
 /// Proves that `bytes` is one batch that may be kept. Reads every record; what is compressed is unfolded within
 /// `limits`, a buffer at a time.
 pub fn verify(bytes: Bytes, limits: &Limits) -> Result<VerifiedBatch, RecordError> {
+    let verified = pin!(verify_with_pauses(bytes, limits, async || {}));
+    match verified.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(verified) => verified,
+        Poll::Pending => unreachable!("a pause that does nothing is over at once"),
+    }
+}
+
+/// As [`verify`]; `pause` is awaited now and then between records. A small batch may unfold to far more than a shard may
+/// spend on it in one step.
+pub async fn verify_with_pauses(
+    bytes: Bytes,
+    limits: &Limits,
+    pause: impl AsyncFnMut(),
+) -> Result<VerifiedBatch, RecordError> {
     let header = BatchHeader::parse(&bytes)?;
     check_extent(&header, bytes.len())?;
     let computed = crc(&bytes);
@@ -61,8 +81,11 @@ pub fn verify(bytes: Bytes, limits: &Limits) -> Result<VerifiedBatch, RecordErro
     let codec = header.codec()?;
     let body = &bytes[HEADER_LEN..];
     let facts = match codec {
-        Codec::None => check_records(&header, &mut SliceSource::new(body, 0))?,
-        codec => check_records(&header, &mut StreamSource::new(Decompressor::new(codec, body, limits)?))?,
+        Codec::None => check_records(&header, &mut SliceSource::new(body, 0), pause).await?,
+        codec => {
+            let mut source = StreamSource::new(Decompressor::new(codec, body, limits)?);
+            check_records(&header, &mut source, pause).await?
+        }
     };
     let Facts { min_timestamp, max_timestamp, first_null_key } = facts;
     Ok(VerifiedBatch { header, bytes, codec, min_timestamp, max_timestamp, first_null_key })
@@ -108,9 +131,18 @@ struct Facts {
     first_null_key: Option<i32>,
 }
 
-fn check_records(header: &BatchHeader, source: &mut impl Source) -> Result<Facts, RecordError> {
+async fn check_records(
+    header: &BatchHeader,
+    source: &mut impl Source,
+    mut pause: impl AsyncFnMut(),
+) -> Result<Facts, RecordError> {
+    let mut paused_at = 0;
     let mut facts = Facts { min_timestamp: (i64::MAX, 0), max_timestamp: (i64::MIN, 0), first_null_key: None };
     for index in 0..header.records_count {
+        if source.position() - paused_at >= PAUSE_BYTES {
+            pause().await;
+            paused_at = source.position();
+        }
         let layout = walk(source).map_err(|broken| broken.at(index))?;
         if layout.offset_delta != index {
             let fault = RecordFault::OffsetDelta(layout.offset_delta);

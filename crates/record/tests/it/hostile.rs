@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
+use ailurus_model::Offset;
 use ailurus_record::error::RecordFault;
 use ailurus_record::{
-    BatchBuilder, BatchHeader, Batches, Codec, ErrorKind, HEADER_LEN, Limits, RecordError, crc_ok, records, retain,
-    verify,
+    BatchBuilder, BatchHeader, Batches, Codec, ErrorKind, HEADER_LEN, Limits, RecordError, crc_ok, find_by_time,
+    records, retain, verify, verify_with_pauses,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -188,6 +189,28 @@ fn bombs_end_at_the_bound() {
         let bytes = builder.build();
         assert!(matches!(verify(bytes.clone(), &TINY), Err(RecordError::TooLarge { .. })), "{codec:?}");
         assert!(verify(bytes, &Limits::PRODUCE).is_ok());
+    }
+}
+
+/// A small batch that unfolds to much is proven in steps, and a search by time unfolds no more than it needs.
+#[test]
+fn what_unfolds_to_much_is_taken_in_steps() {
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let mut builder = BatchBuilder::new().codec(codec);
+        for time in 0..4096 {
+            builder.push(time, None, Some(&[0; 1024]), &[]);
+        }
+        let bytes = builder.build();
+        let pauses = std::cell::Cell::new(0);
+        let verified = verify_with_pauses(bytes.clone(), &Limits::PRODUCE, async || pauses.set(pauses.get() + 1));
+        let verified = std::pin::pin!(verified).poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(verified, std::task::Poll::Ready(Ok(_))), "{codec:?}");
+        assert!((14..=17).contains(&pauses.get()), "{codec:?}: {} pauses in 4 MiB", pauses.get());
+
+        let early = Limits { bytes_max: 512 << 10, ratio_max: u64::MAX, bytes_free: 0 };
+        let found = find_by_time(&bytes, 100, Offset(0), &early).unwrap();
+        assert_eq!(found.map(|found| found.offset), Some(Offset(100)), "{codec:?}");
+        assert!(matches!(find_by_time(&bytes, 4000, Offset(0), &early), Err(RecordError::TooLarge { .. })));
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod fetch;
+mod groups;
 mod memory;
 mod partitions;
 mod produce;

@@ -88,7 +88,9 @@ impl Admin {
         let Bound { listener, addr } = bound;
         let thread = ailurus_rt::start_thread("admin", move || serve_thread(listener, sources, stopped, &tell))
             .map_err(AdminError::Thread)?;
-        told.recv().expect("the thread reports before it ends").map_err(AdminError::Thread)?;
+        #[allow(clippy::disallowed_methods, reason = "for as long as a thread takes to start, before there is work")]
+        let told = told.recv();
+        told.expect("the thread reports before it ends").map_err(AdminError::Thread)?;
         Ok(Admin { addr, stop, thread })
     }
 

@@ -1,6 +1,6 @@
 //! `host:port`, and what it resolves to.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
 use crate::ClientError;
 
@@ -37,8 +37,7 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ClientErr
     if let Ok(ip) = host.parse() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let name = host.to_owned();
-    let found = ailurus_rt::run_blocking(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
+    let found = ailurus_rt::resolve(host, port).await;
     let mut addresses =
         found.map_err(|error| ClientError::Address(format!("the host name {host} cannot be resolved: {error}")))?;
     addresses.sort_by_key(SocketAddr::is_ipv6);

@@ -17,6 +17,7 @@ use crate::crossing::{Crossing, connect};
 use crate::driver::Driver;
 use crate::group::Group;
 use crate::hub::{BARRIERS, Hub, Inbound};
+use crate::outside::start_thread_on;
 use crate::random::{mix, seed_from_kernel};
 use crate::shard::{Machine, Shard};
 use crate::sharded::Lane;
@@ -100,9 +101,7 @@ where
             going,
         };
         let first = if id == 0 { main.take() } else { None };
-        let thread = std::thread::Builder::new()
-            .name(format!("shard-{id}"))
-            .spawn(move || birth.live(first))
+        let thread = start_thread_on(None, &format!("shard-{id}"), move || birth.live(first))
             .map_err(|source| Error::Thread { shard: id as u16, source });
         match thread {
             Ok(thread) => threads.push((thread, go)),
@@ -112,6 +111,7 @@ where
     }
     drop(ready);
     for _ in 0..shards {
+        #[allow(clippy::disallowed_methods, reason = "this thread is no shard")]
         readies.recv().unwrap_or(Err(Error::Lost))?;
     }
     let pool = hub.pool.clone();
@@ -234,7 +234,9 @@ impl Birth {
         let shard = Shard::new(self.id, self.hub, self.crossing, self.seed, Machine::Real(driver.clone()));
         _ = self.ready.send(Ok(()));
         drop(self.ready);
-        if self.going.recv().is_err() {
+        #[allow(clippy::disallowed_methods, reason = "the shard has not begun: it waits until all others can")]
+        let going = self.going.recv();
+        if going.is_err() {
             // Another shard could not start.
             return;
         }

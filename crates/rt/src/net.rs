@@ -2,8 +2,9 @@
 //!
 //! What always holds: bytes arrive in order and none is lost; a read that was dropped half-way poisons its half, because
 //! it may have taken bytes with it; an idle connection holds a read-ahead buffer of [`READ_AHEAD`] bytes and no more.
-//! There is no simulated network yet: in simulation, binding and connecting fail with `Unsupported`.
+//! There is no simulated network yet: in simulation, binding, connecting and resolving fail with `Unsupported`.
 
+use crate::blocking::run_blocking;
 use crate::dma::DmaBuf;
 use crate::driver::{Driver, Held};
 use crate::gate::Abort;
@@ -22,7 +23,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::rc::{Rc, Weak};
@@ -519,7 +520,8 @@ impl IoBuf for Frame {
 }
 
 impl SetLen for Frame {
-    #[allow(unsafe_code, reason = "all of the frame's memory is initialised; this only notes how much was received")]
+    // SAFETY: all of the frame's memory is initialised, whatever was received; nothing is done with the number.
+    #[allow(unsafe_code, reason = "see SAFETY")]
     unsafe fn set_len(&mut self, _: usize) {}
 }
 
@@ -542,7 +544,8 @@ impl IoBuf for Ahead {
 }
 
 impl SetLen for Ahead {
-    #[allow(unsafe_code, reason = "all of it is initialised")]
+    // SAFETY: all of it is initialised, whatever was received; nothing is done with the number.
+    #[allow(unsafe_code, reason = "see SAFETY")]
     unsafe fn set_len(&mut self, _: usize) {}
 }
 
@@ -598,6 +601,21 @@ impl IoVectoredBuf for Parts {
 fn real_driver() -> io::Result<Rc<Driver>> {
     Shard::with(|shard| shard.driver().cloned())
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "there is no simulated network yet"))
+}
+
+/// All addresses of `host`, as the system's resolver knows them.
+///
+/// # Errors
+/// What the system says; `Unsupported` in simulation.
+///
+/// # Panics
+/// Outside a shard.
+pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    real_driver()?;
+    let host = host.to_owned();
+    #[allow(clippy::disallowed_methods, reason = "rt is the door")]
+    let ask = move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+    run_blocking(ask).await
 }
 
 fn new_socket(addr: SocketAddr, driver: &Driver) -> io::Result<Socket> {

@@ -99,13 +99,15 @@ pub(crate) fn start_thread_on<T: Send + 'static>(
     name: &str,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+    let body = move || {
         if let Some(cpus) = cpus {
             // Refused, it shares a CPU with a shard: slower, not wrong.
             _ = rustix::thread::sched_setaffinity(None, &cpus);
         }
         f()
-    })
+    };
+    #[allow(clippy::disallowed_methods, reason = "rt is the door")]
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
 }
 
 /// The answer to [`Outside::call`].

@@ -4,6 +4,7 @@
 //! for those that have not ended at all.
 
 use crate::hub::Hub;
+use crate::outside::start_thread_on;
 use crate::time::monotonic_ns;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,9 +24,10 @@ impl Watchdog {
     pub(crate) fn start(hub: Arc<Hub>) -> std::io::Result<Watchdog> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+        let thread = start_thread_on(None, "watchdog", move || {
             let mut reported = vec![0; hub.inboxes.len()];
             while !stopped.load(Ordering::Acquire) {
+                #[allow(clippy::disallowed_methods, reason = "this thread is no shard")]
                 std::thread::park_timeout(PERIOD);
                 look(&hub, &mut reported);
             }

@@ -32,23 +32,87 @@ fn crates() -> BTreeSet<String> {
     names.map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect()
 }
 
-/// What a manifest names, for the product, for tests and for build scripts, on any platform.
-fn dependencies(table: &toml::Table) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        if let Some(list) = table.get(kind).and_then(toml::Value::as_table) {
-            found.extend(list.iter().map(|(alias, what)| package_name(alias, what)));
-        }
+const PRODUCT: [&str; 2] = ["dependencies", "build-dependencies"];
+const ALL: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+
+/// Lists of these kinds in a manifest, for all platforms, as pairs of alias and what stands behind it.
+fn lists<'a>(table: &'a toml::Table, kinds: &[&str]) -> Vec<(&'a String, &'a toml::Value)> {
+    let mut found = Vec::new();
+    for kind in kinds {
+        found.extend(table.get(*kind).and_then(toml::Value::as_table).into_iter().flatten());
     }
     for target in table.get("target").and_then(toml::Value::as_table).into_iter().flat_map(|targets| targets.values()) {
-        found.extend(dependencies(target.as_table().expect("a target is a table")));
+        found.extend(lists(target.as_table().expect("a target is a table"), kinds));
     }
     found
 }
 
-/// A renamed dependency counts as what it is.
-fn package_name(alias: &str, what: &toml::Value) -> String {
-    what.get("package").and_then(toml::Value::as_str).unwrap_or(alias).to_owned()
+/// What a manifest names, for the product, for tests and for build scripts, on any platform.
+fn dependencies(table: &toml::Table, workspace: &toml::Table) -> BTreeSet<String> {
+    lists(table, &ALL).into_iter().map(|(alias, what)| package_name(alias, what, workspace)).collect()
+}
+
+/// A renamed dependency counts as what it is, also if the workspace renamed it.
+fn package_name(alias: &str, what: &toml::Value, workspace: &toml::Table) -> String {
+    let inherited = what.get("workspace").and_then(|_| workspace.get(alias));
+    inherited.unwrap_or(what).get("package").and_then(toml::Value::as_str).unwrap_or(alias).to_owned()
+}
+
+/// The dependencies that the workspace declares for its crates.
+fn workspace_dependencies() -> toml::Table {
+    manifest(&root())["workspace"]["dependencies"].as_table().expect("a table").clone()
+}
+
+/// What the manifest of `crates/name` names.
+fn dependencies_of(name: &str) -> BTreeSet<String> {
+    dependencies(&manifest(&root().join("crates").join(name)), &workspace_dependencies())
+}
+
+#[test]
+fn a_renamed_dependency_counts_as_what_it_is() {
+    let manifest: toml::Table = r#"
+        [dependencies]
+        plain = "1"
+        one = { package = "compio", version = "1" }
+        two.workspace = true
+        three.workspace = true
+        [target.'cfg(unix)'.dev-dependencies]
+        four = { workspace = true, features = [] }
+    "#
+    .parse()
+    .expect("TOML");
+    let workspace = r#"two = { package = "tokio", version = "1" }
+        three = "1"
+        four = { package = "axum", version = "1" }"#;
+    let found = dependencies(&manifest, &workspace.parse().expect("TOML"));
+    assert_eq!(found, ["axum", "compio", "plain", "three", "tokio"].map(str::to_owned).into());
+}
+
+/// In a product with the simulated machine, what needs the real one would still build.
+#[test]
+fn the_simulated_machine_is_for_tests_only() {
+    let mut complaints = Vec::new();
+    let mut for_tests = 0;
+    let asks = |what: &toml::Value| {
+        let features = what.get("features").and_then(toml::Value::as_array);
+        features.is_some_and(|features| features.iter().any(|feature| feature.as_str() == Some("sim")))
+    };
+    let whole = workspace_dependencies();
+    complaints.extend(whole.iter().filter(|(_, what)| asks(what)).map(|(alias, _)| format!("workspace: {alias}")));
+    for name in crates() {
+        let table = manifest(&root().join("crates").join(&name));
+        for_tests += lists(&table, &["dev-dependencies"]).into_iter().filter(|(_, what)| asks(what)).count();
+        let product = lists(&table, &PRODUCT).into_iter().filter(|(_, what)| asks(what));
+        complaints.extend(product.map(|(alias, _)| format!("{name}: {alias}")));
+        for (feature, turns_on) in table.get("features").and_then(toml::Value::as_table).into_iter().flatten() {
+            let turns_on = turns_on.as_array().expect("a feature is a list");
+            if turns_on.iter().any(|on| on.as_str().is_some_and(|on| on.ends_with("/sim"))) {
+                complaints.push(format!("{name}: its feature {feature}"));
+            }
+        }
+    }
+    assert!(for_tests > 2, "only {for_tests} crates are tested on the simulated machine: the test reads wrongly");
+    no_complaints("the feature sim stands in dev-dependencies only", &complaints);
 }
 
 #[test]
@@ -73,7 +137,7 @@ fn imports_point_down() {
     let mut complaints = Vec::new();
     let mut arrows = 0;
     for importer in crates() {
-        for package in dependencies(&manifest(&root().join("crates").join(&importer))) {
+        for package in dependencies_of(&importer) {
             let Some(imported) = package.strip_prefix(PREFIX).or((package == "ailurus").then_some("ailurus")) else {
                 continue;
             };
@@ -97,7 +161,7 @@ fn only_these_name_them() {
     let mut complaints = Vec::new();
     let mut seen = BTreeSet::new();
     for importer in crates() {
-        for package in dependencies(&manifest(&root().join("crates").join(&importer))) {
+        for package in dependencies_of(&importer) {
             // `compio` stands for `compio-driver` as well.
             let Some((name, allowed)) =
                 only.iter().find(|(name, _)| package == **name || package.starts_with(&format!("{name}-")))
@@ -111,7 +175,9 @@ fn only_these_name_them() {
         }
     }
     no_complaints("[only] of layers.toml", &complaints);
-    assert_eq!(seen, only.into_keys().collect(), "left: outside crates that are used, right: [only] of layers.toml");
+    // What nobody may name is not seen.
+    let used = only.into_iter().filter(|(_, allowed)| !allowed.is_empty()).map(|(name, _)| name).collect();
+    assert_eq!(seen, used, "left: outside crates that are used, right: [only] of layers.toml");
 }
 
 #[test]

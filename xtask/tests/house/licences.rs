@@ -11,16 +11,58 @@ fn allowed() -> BTreeSet<String> {
     list.iter().map(|name| name.as_str().expect("a name").to_owned()).collect()
 }
 
-/// One licence of each alternative must be allowed: `A OR B` asks for one, `A AND B` for both, and `AND` binds closer.
+/// One licence of each alternative must be allowed: `A OR B` (old: `A/B`) asks for one, `A AND B` for both, and `AND` binds
+/// closer. `A WITH B` is the name of one licence.
 fn acceptable(expression: &str, allowed: &BTreeSet<String>) -> bool {
-    let plain = expression.replace(['(', ')'], " ").replace('/', " OR ");
-    // With brackets gone, `(A OR B) AND C` reads as `A OR (B AND C)`: such an expression has to be spelled out below.
-    assert!(!(expression.contains('(') && expression.contains(" AND ")) || KNOWN.contains(&expression), "{expression}");
-    plain.split(" OR ").any(|all| all.split(" AND ").all(|one| allowed.contains(one.trim())))
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let mut words = spaced.split_whitespace().peekable();
+    let verdict = any_of(&mut words, allowed);
+    assert!(words.next().is_none(), "{expression}: a bracket too many");
+    verdict
 }
 
-/// Bracketed conjunctions that were read by a person.
-const KNOWN: [&str; 2] = ["(MIT OR Apache-2.0) AND Unicode-3.0", "(Apache-2.0 OR MIT) AND BSD-3-Clause"];
+type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
+
+fn any_of(words: &mut Words<'_>, allowed: &BTreeSet<String>) -> bool {
+    let mut verdict = all_of(words, allowed);
+    while words.next_if_eq(&"OR").is_some() {
+        verdict |= all_of(words, allowed);
+    }
+    verdict
+}
+
+fn all_of(words: &mut Words<'_>, allowed: &BTreeSet<String>) -> bool {
+    let mut verdict = one(words, allowed);
+    while words.next_if_eq(&"AND").is_some() {
+        verdict &= one(words, allowed);
+    }
+    verdict
+}
+
+fn one(words: &mut Words<'_>, allowed: &BTreeSet<String>) -> bool {
+    if words.next_if_eq(&"(").is_some() {
+        let verdict = any_of(words, allowed);
+        assert_eq!(words.next(), Some(")"), "a bracket is not closed");
+        return verdict;
+    }
+    let mut name = vec![];
+    while let Some(word) = words.next_if(|word| !["OR", "AND", "(", ")"].contains(word)) {
+        name.push(word);
+    }
+    allowed.contains(&name.join(" "))
+}
+
+#[test]
+fn expressions_of_licences_are_understood() {
+    let allowed = ["A", "B", "C WITH D"].map(str::to_owned).into();
+    for yes in ["A", "A OR X", "X/B", "A AND B", "X OR A AND B", "A OR B AND X", "(A OR X) AND B", "(X OR (C WITH D))"]
+    {
+        assert!(acceptable(yes, &allowed), "{yes}");
+    }
+    for no in ["X", "", "C", "A AND X", "(A OR B) AND X", "X AND A OR B AND X", "A AND (X OR Y)", "none"] {
+        assert!(!acceptable(no, &allowed), "{no}");
+    }
+}
 
 #[test]
 fn licences_of_dependencies_may_be_given_on() {

@@ -31,7 +31,7 @@ const ECHO: Duration = Duration::from_millis(500);
 #[command(after_help = "Every setting can be given as --set num.partitions=4, as AILURUS_NUM_PARTITIONS=4 in the \
     environment, or as num.partitions = 4 in the file of --config; the first of these wins.\n\n\
     Exit codes: 0 ended in order, 64 wrong settings, 65 the disk failed, 66 data directory of another version, \
-    67 data directory in use, 68 data directory damaged, 69 port taken, 70 out of memory, 71 the system refuses \
+    67 data directory in use, 68 data directory damaged, 69 port taken, 71 the system refuses \
     something, 143 ended in a hurry by a second signal (nothing acknowledged is lost).")]
 pub(crate) struct Start {
     /// Settings in TOML.

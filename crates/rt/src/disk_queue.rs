@@ -6,7 +6,6 @@
 
 use crate::blocking::Urgency;
 use crate::file::IoClass;
-use crate::group::Group;
 use ailurus_base::sync::{Semaphore, Units};
 use std::rc::Rc;
 
@@ -47,16 +46,6 @@ impl IoClass {
         match self {
             IoClass::Produce | IoClass::Raft => Urgency::Urgent,
             IoClass::Fetch | IoClass::Background => Urgency::Usual,
-        }
-    }
-
-    /// The group that usually asks for this class.
-    pub fn group(self) -> Group {
-        match self {
-            IoClass::Produce => Group::Kafka,
-            IoClass::Fetch => Group::Fetch,
-            IoClass::Raft => Group::Raft,
-            IoClass::Background => Group::Compaction,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! compio's driver, and the future of one operation on it. The only module besides `backend`, `net` and `file` that
-//! knows compio.
+//! compio's driver, and the future of one operation on it. Besides this module only `backend`, `net`, `file` and `signal`
+//! know compio.
 //!
 //! compio 0.20 (beta) and not 0.19: there, the completion queue's entries could be lost when the submission queue was
 //! full, and keys of multishot operations were freed twice (compio #1025, #1035, #1036).

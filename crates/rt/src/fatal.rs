@@ -25,9 +25,6 @@ pub enum Fatal {
     /// Another process listens on the port.
     #[error("the port is taken")]
     PortTaken = 69,
-    /// The system gives no more memory.
-    #[error("out of memory")]
-    OutOfMemory = 70,
     /// The system gives no I/O driver, thread or file handle.
     #[error("the system refuses what a broker needs")]
     System = 71,

@@ -152,7 +152,7 @@ impl File {
     ///
     /// # Panics
     /// If the file is direct: these bytes are not aligned.
-    pub async fn write_all_at(&self, class: IoClass, offset: u64, bytes: Vec<Bytes>) -> io::Result<()> {
+    pub(crate) async fn write_all_at(&self, class: IoClass, offset: u64, bytes: Vec<Bytes>) -> io::Result<()> {
         assert!(!self.is_direct(), "a direct file is written from aligned buffers");
         let mut place = offset;
         let mut buf = DmaBuf::new(bytes.iter().map(Bytes::len).sum::<usize>().min(1 << 20));

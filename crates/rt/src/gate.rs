@@ -47,11 +47,6 @@ impl Gate {
     pub fn is_closed(&self) -> bool {
         self.0.closed.get()
     }
-
-    /// How many are inside.
-    pub fn inside(&self) -> usize {
-        self.0.inside.get()
-    }
 }
 
 impl Drop for Pass {

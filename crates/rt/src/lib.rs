@@ -3,8 +3,8 @@
 //! A *shard* is one thread with its own executor, its own I/O driver, its own memory share and its own connections.
 //! Shards share nothing that changes; they call each other over bounded rings ([`Sharded::on`]).
 //!
-//! What this crate is not: it knows no Kafka, no log and no protocol, and it offers no thread pool for data (only
-//! [`run_blocking`] for cold work).
+//! What this crate is not: it knows no Kafka, no log and no protocol, and it offers no thread pool for data: only
+//! [`run_blocking`] for cold work, where files go as well if the kernel grants no io_uring.
 //!
 //! What always holds:
 //! - A value made on a shard is polled, used and dropped on that shard; what crosses is `Send` and moves.
@@ -64,7 +64,7 @@ pub use dma::DmaBuf;
 pub use executor::run;
 pub use fatal::{Fatal, fatal};
 pub use file::{File, IoClass, OpenOptions};
-pub use foreign::{Foreign, share};
+pub use foreign::Foreign;
 pub use gate::{Abort, Closed, Gate, Pass};
 pub use group::Group;
 pub use memory::{Memory, Permit, memory};
@@ -76,4 +76,4 @@ pub use sharded::{Call, Lane, Overloaded, Sharded};
 pub use signal::{Signal, catch_shutdown_signals, shutdown_signal};
 pub use stats::{Histogram, ShardStats, stats};
 pub use task::{Task, need_preempt, spawn, yield_if_needed, yield_now};
-pub use time::{Elapsed, Instant, Sleep, now, sleep, sleep_coarse, sleep_until, timeout, unix_ms};
+pub use time::{Elapsed, Instant, Sleep, now, sleep, sleep_coarse, timeout, unix_ms};

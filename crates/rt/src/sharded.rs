@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 pub enum Lane {
     /// Requests of clients.
     Kafka,
-    /// Replication.
+    /// For replication.
     Raft,
     /// Metadata and placement.
     Cluster,
@@ -105,7 +105,7 @@ impl<S: 'static> Sharded<S> {
     }
 
     /// This shard's part, unless the service was stopped here.
-    pub fn try_local(&self) -> Option<Rc<S>> {
+    pub(crate) fn try_local(&self) -> Option<Rc<S>> {
         Shard::with(|shard| self.try_part(shard))
     }
 
@@ -149,7 +149,8 @@ impl<S: 'static> Sharded<S> {
         })
     }
 
-    /// Like [`Sharded::on`], but gives `f` back if it would have to wait for a credit.
+    /// Like [`Sharded::on`], but gives `f` back if it would have to wait for a credit. For replication: a heartbeat that
+    /// would come late is better left out.
     pub fn try_on<R: Send + 'static, C: FnOnce(&Rc<S>) -> R + Send + 'static>(
         &self,
         to: ShardId,

@@ -157,7 +157,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 }
 
 /// Sleeps until `deadline`.
-pub fn sleep_until(deadline: Instant) -> Sleep {
+pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, ticket: None, _on_its_shard: PhantomData }
 }
 

@@ -1,8 +1,9 @@
 //! A disk for deterministic simulation: a pure model of files, directories and what a power cut leaves of them.
 //!
 //! No executor, no clock, no I/O: every call returns at once and every choice is drawn from the seed. The simulated
-//! machine applies a call when the operation is *submitted* and reports its result [`SimDisk::latency`] later; what is
-//! under way when the machine stops is then, as in life, done, half done or not done.
+//! machine reports the result of an operation [`SimDisk::latency`] after it was submitted. A read or write happens then or
+//! when it is submitted, as its seed will have it; what is under way when the machine stops is, as in life, done, half
+//! done or not done.
 //!
 //! What always holds:
 //! - Reads see all writes, flushed or not, as on a running machine.

@@ -99,7 +99,7 @@ fn where_direct_io_is_refused_files_are_buffered() {
         super::on_machine(move || async move {
             let file = File::open(&path, options).await.expect("opens all the same");
             assert_eq!((file.is_direct(), file.alignment()), (false, 1));
-            file.write_all_at(rt::IoClass::Raft, 1, vec![bytes::Bytes::from_static(b"odd")]).await.expect("written");
+            file.write_at(rt::IoClass::Raft, 1, rt::DmaBuf::from_slice(b"odd")).await.0.expect("written");
         });
     });
     let direct_off = Config { direct_io: false, ..Config::small() };

@@ -41,7 +41,7 @@ pub struct Cluster {
     pub(crate) identity: Identity,
     pub(crate) options: ClusterOptions,
     /// The lock on the data directory; on shard 0.
-    pub(crate) data_dir: RefCell<Option<DataDir>>,
+    pub(crate) data_dir: RefCell<Option<Rc<DataDir>>>,
     /// Appends pass one after the other, so that those that wait for room keep their order.
     append_turn: Rc<Semaphore>,
     pub(crate) handle: OnceCell<Sharded<Cluster>>,

@@ -59,22 +59,23 @@ pub enum StartError {
 /// [`StartError`].
 pub async fn start(options: ClusterOptions) -> Result<Sharded<Cluster>, StartError> {
     assert_eq!(rt::this_shard(), ShardId(0), "the controller lives on shard 0");
-    let data_dir = DataDir::open(&options.storage, rt::shard_count()).await?;
+    let data_dir = Rc::new(DataDir::open(&options.storage, rt::shard_count()).await?);
     let (dir, wanted) = (options.storage.dir.clone(), wanted_node(options.settings.config().node_id));
     let kept = Identity::load(&dir, wanted).await?;
     let is_new = kept.is_none();
     let identity = kept.unwrap_or_else(|| Identity::invent(wanted));
     let of_service = identity.clone();
     let cluster = Sharded::start(move |shard| Cluster::new(shard, of_service.clone(), options.clone())).await;
-    let logs = open_storage(cluster).await?;
     let local = cluster.local();
+    // Held from here on, also by a start that fails: storage runs until the process ends.
+    *local.data_dir.borrow_mut() = Some(data_dir.clone());
+    let logs = open_storage(cluster).await?;
     let history = local.open_controller(is_new).await?;
     let state = state_of(&history);
     if is_new {
         check_unused(&identity, &state, &logs)?;
     }
     remove_leftovers(&data_dir, &state, &logs).await;
-    *local.data_dir.borrow_mut() = Some(data_dir);
     let placed = place_all(&state, &logs);
     let (history, placed) = (Arc::new(history), Arc::new(placed));
     cluster

@@ -58,6 +58,7 @@ struct Face {
     bytes_fetched: u64,
     refused: u64,
     connections: u64,
+    group_loaded_bytes: u64,
 }
 
 /// All sources, for the admin thread. Called on a shard.
@@ -143,6 +144,7 @@ fn ask_face(kafka: &Rc<KafkaShard>) -> Face {
         bytes_fetched: stats.bytes_fetched.get(),
         refused: stats.refused_connections.get(),
         connections: kafka.connection_count() as u64,
+        group_loaded_bytes: kafka.group_loaded_bytes(),
     }
 }
 
@@ -165,6 +167,10 @@ fn face_families(faces: Vec<Face>) -> Vec<Family> {
     let bytes_out = sum(|face| face.bytes_fetched);
     let connections =
         Family::gauge("kafka_server_socket_server_metrics_connection_count", "Connections of Kafka clients.");
+    let loaded = Family::gauge(
+        "ailurus_group_loaded_bytes",
+        "Bytes of `__consumer_offsets` read to load the groups that are served now.",
+    );
     vec![
         count,
         time,
@@ -174,6 +180,7 @@ fn face_families(faces: Vec<Face>) -> Vec<Family> {
         Family::counter("ailurus_connections_refused_total", "Connections closed because of what they sent.")
             .count(&[], sum(|face| face.refused)),
         connections.level(&[], sum(|face| face.connections) as f64),
+        loaded.level(&[], sum(|face| face.group_loaded_bytes) as f64),
     ]
 }
 
@@ -433,7 +440,14 @@ mod tests {
     /// Every family with what it means, as the reference page has them.
     fn page() -> String {
         let api = (ApiKey::Produce, rt::Histogram::default());
-        let face = Face { requests: [api].into(), bytes_in: 0, bytes_fetched: 0, refused: 0, connections: 0 };
+        let face = Face {
+            requests: [api].into(),
+            bytes_in: 0,
+            bytes_fetched: 0,
+            refused: 0,
+            connections: 0,
+            group_loaded_bytes: 0,
+        };
         let stat = "1 (x) S 1 2 3 4 5 6 7 8 9 10 1 1";
         let mut families = process_families(stat, "VmRSS: 1 kB");
         families.extend(face_families(vec![face]));

@@ -199,13 +199,16 @@ impl Cluster {
         self.sharded().on_async(ShardId(0), Lane::Cluster, decide).await
     }
 
-    /// The topic of group state as the settings want it: compacted, in as many copies as there are brokers for.
+    /// The topic of group state as the settings want it: compacted, in as many copies as there are brokers for. How soon it is
+    /// compacted does not follow the broker's defaults, since loading a coordinator depends on it.
     pub fn offsets_topic(&self) -> NewTopic {
         let settings = self.settings();
         let nodes = self.state.borrow().nodes().len() as i16;
         let configs = [
             ("cleanup.policy", "compact".to_string()),
             ("compression.type", "producer".to_string()),
+            ("min.cleanable.dirty.ratio", "0.3".to_string()),
+            ("min.compaction.lag.ms", "0".to_string()),
             ("segment.bytes", settings.offsets_topic_segment_bytes.to_string()),
         ];
         NewTopic {

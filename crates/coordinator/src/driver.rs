@@ -38,6 +38,8 @@ pub(crate) struct SliceDriver {
     state: RefCell<State>,
     parked: RefCell<HashMap<Token, Parked>>,
     next_token: Cell<u64>,
+    /// What was read to load it.
+    loaded_bytes: Cell<u64>,
     /// The place of what was appended last.
     last: Cell<Option<Receipt>>,
     /// Rung when the timer has to look at its deadline again.
@@ -72,6 +74,7 @@ impl SliceDriver {
             state: RefCell::new(State::Loading),
             parked: RefCell::default(),
             next_token: Cell::new(0),
+            loaded_bytes: Cell::new(0),
             last: Cell::new(None),
             alarm: Notify::new(),
             alarm_at: Cell::new(None),
@@ -86,6 +89,11 @@ impl SliceDriver {
     /// True if it works on `partition` as it is open now, and has not closed itself.
     pub(crate) fn serves(&self, partition: &Rc<Partition>) -> bool {
         self.log.is_on(partition) && !matches!(*self.state.borrow(), State::Closed)
+    }
+
+    /// Bytes of the log that were read to load it.
+    pub(crate) fn loaded_bytes(&self) -> u64 {
+        self.loaded_bytes.get()
     }
 
     /// Ends it; `NOT_COORDINATOR` for all that is parked.
@@ -103,17 +111,19 @@ impl SliceDriver {
 
     async fn load(self: Rc<Self>, gone: impl Fn(&str) -> bool) {
         let began = rt::now();
-        let slice = loop {
+        let (slice, bytes) = loop {
             let mut slice = Slice::with_held(self.config.clone(), self.held.clone());
             match self.log.load(|record| slice.load(now(), record)).await {
-                Ok(()) => break slice,
+                Ok(bytes) => break (slice, bytes),
                 Err(error) => {
                     tracing::error!(slice = %self.id, %error, "group state could not be loaded and will be tried again");
                     rt::sleep(LOAD_RETRY).await;
                 }
             }
         };
-        tracing::debug!(slice = %self.id, groups = slice.group_ids().len(), took = ?began.elapsed(), "group state is loaded");
+        self.loaded_bytes.set(bytes);
+        let groups = slice.group_ids().len();
+        tracing::debug!(slice = %self.id, groups, bytes, took = ?began.elapsed(), "group state is loaded");
         let loaded_end = slice.offsets_end();
         *self.state.borrow_mut() = State::Ready(slice);
         // Only when it is ready: a log that refuses makes the driver close, and there must be something to close.

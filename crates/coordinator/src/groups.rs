@@ -178,6 +178,11 @@ impl Groups {
         reply
     }
 
+    /// Bytes of the log that were read to load the slices that this shard serves now.
+    pub fn loaded_bytes(&self) -> u64 {
+        self.parts.local().slices().iter().map(|slice| slice.loaded_bytes()).sum()
+    }
+
     /// Where the group's slice is.
     fn place_of(&self, group_id: &str) -> Result<(ShardId, PartitionId), GroupError> {
         let part = self.parts.local();

@@ -93,8 +93,9 @@ impl SliceLog {
         }
     }
 
-    /// Reads the whole log, in order. What is not a record of classic groups is passed over.
-    pub(crate) async fn load(&self, mut take: impl FnMut(&Record)) -> Result<(), LoadError> {
+    /// Reads the whole log, in order, and answers how many bytes it has. What is not a record of classic groups is passed over.
+    pub(crate) async fn load(&self, mut take: impl FnMut(&Record)) -> Result<u64, LoadError> {
+        let mut bytes = 0;
         let end = self.partition.replica().next_offset();
         let mut next = self.partition.log_start();
         while next < end {
@@ -107,11 +108,12 @@ impl SliceLog {
             }
             for batch in &read.batches {
                 next = BatchHeader::parse(batch)?.next_offset();
+                bytes += batch.len() as u64;
                 self.load_batch(batch, &mut take)?;
                 rt::yield_if_needed().await;
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
     fn load_batch(&self, batch: &Bytes, take: &mut impl FnMut(&Record)) -> Result<(), LoadError> {

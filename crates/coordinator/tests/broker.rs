@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,11 +12,13 @@ use std::time::Duration;
 use ailurus_cluster::command::{Command, Reply, TopicRef};
 use ailurus_cluster::plan::NewTopic;
 use ailurus_cluster::{Cluster, ClusterOptions, node};
+use ailurus_coordinator::format::{CommittedOffset, Record};
 use ailurus_coordinator::{
     CommitPartition, CommitRequest, FetchRequest, GroupError, GroupState, Groups, HeartbeatRequest, JoinReply,
     JoinRequest, LeaveRequest, LeavingMember, ListFilter, Protocol, SyncReply, SyncRequest,
 };
 use ailurus_model::NodeId;
+use ailurus_record::BatchBuilder;
 use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_rt::{self as rt, Lane, Sharded};
 use ailurus_settings::{BrokerSettings, Layer};
@@ -38,13 +40,17 @@ struct Broker {
 
 impl Broker {
     async fn start(settings: &[(&str, &str)]) -> Broker {
+        Self::start_on(StorageConfig::tiny("/data"), settings).await
+    }
+
+    async fn start_on(storage: StorageConfig, settings: &[(&str, &str)]) -> Broker {
         let mut layers = BrokerSettings::default();
         let slices = SLICES.to_string();
         let own = [("offsets.topic.num.partitions", slices.as_str()), ("group.initial.rebalance.delay.ms", "0")];
         for (name, value) in own.iter().chain(settings) {
             layers.set(Layer::Flags, name, value).unwrap();
         }
-        let options = ClusterOptions { settings: Arc::new(layers), storage: StorageConfig::tiny("/data") };
+        let options = ClusterOptions { settings: Arc::new(layers), storage };
         rt::fs::create_dir_all("/data".as_ref()).await.unwrap();
         let cluster = node::start(options).await.unwrap();
         let groups = Groups::start(cluster).await;
@@ -53,7 +59,11 @@ impl Broker {
 
     /// With `__consumer_offsets` and a topic `t`, all led, all slices loaded.
     async fn start_ready(settings: &[(&str, &str)]) -> Broker {
-        let broker = Broker::start(settings).await;
+        Broker::start(settings).await.ready().await
+    }
+
+    async fn ready(self) -> Broker {
+        let broker = self;
         broker.create_topic(broker.cluster.local().offsets_topic()).await;
         broker.create_topic(NewTopic { name: "t".to_owned(), partitions: Some(1), ..NewTopic::default() }).await;
         broker.until(async |groups| groups.list(ListFilter::default()).await.error.is_none()).await;
@@ -382,6 +392,72 @@ fn commits_wait_while_what_is_appended_has_not_come_into_segments() {
         assert!(most <= allowed, "{most} bytes waited, {allowed} are allowed");
         broker.stop().await;
     });
+}
+
+/// With production's limits, and killed at once: neither the tail nor what compaction has not come by may be large.
+#[test]
+fn loading_reads_little_more_than_what_is_live() {
+    const KEYS: i32 = 1000;
+    const COMMITTERS: i32 = 100;
+    let commit_of = |key: i32, offset: i64| {
+        let partition = CommitPartition { partition: key, ..commit("g", offset).topics[0].1[0].clone() };
+        CommitRequest { topics: vec![("t".to_owned(), vec![partition])], ..commit(&group_in(0), offset) }
+    };
+    for seed in seeds(1) {
+        let mut machine = machine(seed);
+        machine.crash_after(80_000 + seed % 8 * 10_000);
+        let commits = Rc::new(Cell::new(0));
+        let counted = commits.clone();
+        let outcome = machine.run(move || async move {
+            let broker = Broker::start_on(StorageConfig::new("/data"), &[]).await.ready().await;
+            let committers = (0..COMMITTERS).map(|committer| {
+                let (counted, groups) = (counted.clone(), broker.groups);
+                rt::spawn(rt::Group::Kafka, async move {
+                    for offset in 0.. {
+                        let key = (offset as i32 * COMMITTERS + committer) % KEYS;
+                        assert_eq!(groups.commit(commit_of(key, offset)).await[0].1[0].1, None);
+                        counted.set(counted.get() + 1);
+                        // 5,000 commits a second, all together.
+                        rt::sleep(Duration::from_millis(20)).await;
+                    }
+                })
+            });
+            for committer in committers.collect::<Vec<_>>() {
+                committer.await;
+            }
+        });
+        assert!(matches!(outcome, Outcome::Crashed), "only a crash ends it");
+        machine.crash();
+        assert!(commits.get() > 5_000, "{} commits say little", commits.get());
+        let loaded = machine.run(|| async {
+            let broker = Broker::start_on(StorageConfig::new("/data"), &[]).await.ready().await;
+            let all = broker.groups.fetch(vec![all_of(&group_in(0))]).await.remove(0).unwrap();
+            assert_eq!(all[0].1.len(), KEYS as usize);
+            let groups = broker.groups;
+            let loaded: u64 = broker.cluster.map(Lane::Cluster, move |_| groups.loaded_bytes()).await.iter().sum();
+            broker.stop().await;
+            loaded
+        });
+        let loaded = loaded.finished();
+        let live = KEYS as u64 * one_commit();
+        assert!(loaded <= 3 * live, "{loaded} bytes were read for {live} live ones");
+    }
+}
+
+/// Bytes of a batch with one commit.
+fn one_commit() -> u64 {
+    let value = CommittedOffset {
+        offset: 1,
+        leader_epoch: 3,
+        metadata: "here".to_owned(),
+        commit_timestamp: 1,
+        expire_timestamp: None,
+    };
+    let record = Record::Offset { group: group_in(0), topic: "t".to_owned(), partition: 1, value: Some(value) };
+    let (key, value) = record.encode();
+    let mut batch = BatchBuilder::new();
+    batch.push(1, Some(&key), value.as_deref(), &[]);
+    batch.build().len() as u64
 }
 
 #[test]

@@ -191,6 +191,11 @@ impl KafkaShard {
         self.connected.get()
     }
 
+    /// Bytes that were read to load the groups that this shard serves now.
+    pub fn group_loaded_bytes(&self) -> u64 {
+        self.groups.loaded_bytes()
+    }
+
     /// Numbers since start.
     pub fn stats(&self) -> &KafkaStats {
         &self.stats

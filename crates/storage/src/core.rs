@@ -19,6 +19,8 @@ pub(crate) struct Core {
     tail_bytes: Cell<u64>,
     /// Rung when tails have shrunk below their limit.
     room: Notify,
+    /// Rung when a log that is loaded whole has come into segments.
+    pub(crate) compact: Notify,
     /// Clients' appends are refused: the disk is below its reserve.
     pub(crate) full: Cell<bool>,
     pub(crate) counts: Cell<DrainCounts>,
@@ -56,6 +58,7 @@ impl Core {
             segments,
             tail_bytes: Cell::new(0),
             room: Notify::new(),
+            compact: Notify::new(),
             full: Cell::new(false),
             counts: Cell::default(),
         })

@@ -51,7 +51,7 @@ fn due(core: &Core, logs: &[Rc<Log>]) -> Vec<Rc<Log>> {
     let mut due = Vec::new();
     for (cost, log) in logs {
         let quiet = now - log.last_append() >= config.drain_idle;
-        if cost >= config.drain_bytes || excess > 0 || quiet {
+        if cost >= log.drain_bytes() || excess > 0 || quiet {
             excess = excess.saturating_sub(cost);
             due.push(log.clone());
         }

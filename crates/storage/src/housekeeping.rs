@@ -66,6 +66,24 @@ pub(crate) async fn compact(storage: Rc<Storage>) {
     }
 }
 
+/// Compacts logs that are loaded whole as soon as it pays, rather than at the next look: how long a load takes must not depend
+/// on how much was written since.
+pub(crate) async fn compact_loaded_whole(storage: Rc<Storage>) {
+    let core = storage.core().clone();
+    loop {
+        let bell = core.compact.notified();
+        let logs: Vec<_> = storage.logs().into_iter().filter(|log| log.drained_whole.take()).collect();
+        for log in &logs {
+            while told(log, log.compact_if_it_pays(rt::unix_ms()).await).unwrap_or(false) {
+                rt::yield_if_needed().await;
+            }
+        }
+        if logs.is_empty() {
+            bell.await;
+        }
+    }
+}
+
 /// Says what went wrong with one log; the others go on.
 fn told<T>(log: &Log, result: Result<T, crate::SegmentError>) -> Option<T> {
     result

@@ -151,6 +151,7 @@ impl Storage {
             rt::spawn(rt::Group::Compaction, housekeeping::watch_space(self.core.clone())),
             rt::spawn(rt::Group::Compaction, housekeeping::clean(self.clone())),
             rt::spawn(rt::Group::Compaction, housekeeping::compact(self.clone())),
+            rt::spawn(rt::Group::Compaction, housekeeping::compact_loaded_whole(self.clone())),
         ];
     }
 

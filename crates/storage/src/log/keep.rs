@@ -74,6 +74,19 @@ impl Log {
         until.map(|entry| entry.frame.payload_len() as u64).sum()
     }
 
+    /// Whoever serves it reads all of it at each start, so it has to stay small against what is live in it.
+    pub(crate) fn is_loaded_whole(&self) -> bool {
+        let config = self.config.borrow();
+        config.internal && config.compact
+    }
+
+    /// Bytes of its tail from which it is drained by itself. What is loaded whole can be compacted only in segments, so its
+    /// tail is as small against the rest as its growing segment.
+    pub(crate) fn drain_bytes(&self) -> u64 {
+        let most = self.core.config.drain_bytes;
+        if self.is_loaded_whole() { most.min(self.segments.roll_bytes()) } else { most }
+    }
+
     /// Since when it has been quiet.
     pub(crate) fn last_append(&self) -> rt::Instant {
         self.state.borrow().last_append
@@ -161,6 +174,19 @@ impl Log {
         if self.failed() { 0 } else { self.segments.dirty_permille() }
     }
 
+    /// One pass of compaction, if it pays; false if not, and then nothing was written.
+    ///
+    /// # Errors
+    /// As [`Log::clean`].
+    pub(crate) async fn compact_if_it_pays(self: &Rc<Self>, now_ms: i64) -> Result<bool, SegmentError> {
+        let below = self.offset_after(self.state.borrow().drainable());
+        let pays = self.segments.compaction_pays(below, now_ms).await;
+        if self.failed() || !pays.map_err(|error| self.failed_with_segments(error))? {
+            return Ok(false);
+        }
+        self.compact().await
+    }
+
     /// One pass of compaction, if it pays; false if not.
     ///
     /// # Errors
@@ -207,6 +233,10 @@ impl Log {
             self.charge(&mut state);
         }
         self.write_checkpoint(checkpoint);
+        if self.is_loaded_whole() {
+            self.drained_whole.set(true);
+            self.core.compact.notify_all();
+        }
     }
 
     /// Writes a checkpoint of where it is, so that an older one may go. The caller holds the keeper.

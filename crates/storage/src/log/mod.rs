@@ -60,6 +60,8 @@ pub struct Log {
     pub(crate) commit_slot: Cell<Option<(u64, usize)>>,
     /// Whoever drains the log, or writes a checkpoint of it, holds this.
     pub(crate) keeper: Rc<Semaphore>,
+    /// It is loaded whole, and has come into segments since compaction last looked.
+    pub(crate) drained_whole: Cell<bool>,
     state_source: RefCell<Option<StateSource>>,
     producer_source: RefCell<Option<ProducerSource>>,
 }
@@ -159,6 +161,7 @@ impl Log {
             state: RefCell::new(state),
             progress: Notify::new(),
             commit_slot: Cell::new(None),
+            drained_whole: Cell::new(false),
             keeper: Semaphore::new(1),
             state_source: RefCell::new(None),
             producer_source: RefCell::new(None),
@@ -450,7 +453,10 @@ impl Log {
     fn charge(&self, state: &mut State) {
         let cost = if state.life == Life::Open { state.tail.cost() } else { 0 };
         self.core.tail_changed(state.charged, cost);
-        state.charged = cost;
+        let before = std::mem::replace(&mut state.charged, cost);
+        if self.is_loaded_whole() && (before..cost).contains(&(self.drain_bytes() - 1)) {
+            self.core.ring();
+        }
     }
 
     fn is_gone(&self) -> bool {

@@ -16,6 +16,7 @@ use ailurus_model::{GroupId, Offset};
 use ailurus_rt::{File, Gate, IoClass, fs};
 
 use super::checkpoint::{GrowingCheckpoint, SegmentCheckpoint};
+use super::compaction::plan;
 use super::header::{FILE_HEADER_LEN, FileHeader};
 use super::index::{CHECKPOINT_ROWS_MAX, INDEX_ROWS_MAX, SparseIndex};
 use super::name::SegmentName;
@@ -137,6 +138,12 @@ impl SegmentSet {
     /// Bytes of all segments, without what is reserved ahead.
     pub fn size_bytes(&self) -> u64 {
         self.state.borrow().size_bytes()
+    }
+
+    /// The size at which the growing segment is closed now.
+    pub fn roll_bytes(&self) -> u64 {
+        let state = self.state.borrow();
+        plan::roll_bytes(&state.config, state.closed_bytes())
     }
 
     /// Segments, the growing one included.

@@ -100,6 +100,20 @@ impl SegmentSet {
         Ok(Some(CompactionReport { keys: newest.count() as u64, ..report }))
     }
 
+    /// Whether a pass pays now, of what lies below the high watermark.
+    ///
+    /// # Errors
+    /// As [`SegmentSet::compact`].
+    pub async fn compaction_pays(&self, below: Offset, now_ms: i64) -> Result<bool, SegmentError> {
+        let Ok(_pass) = self.gate.enter() else { return Ok(false) };
+        let (config, closed) = {
+            let state = self.state.borrow();
+            (state.config.clone(), state.closed.clone())
+        };
+        let facts = self.compaction_facts(&closed).await?;
+        Ok(config.compact && plan::plan(&facts, &config, below, now_ms).is_some())
+    }
+
     async fn compaction_facts(&self, closed: &[Rc<Segment>]) -> Result<Vec<CompactionFacts>, SegmentError> {
         let mut facts = Vec::with_capacity(closed.len());
         for (place, segment) in closed.iter().enumerate() {

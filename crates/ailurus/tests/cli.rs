@@ -392,6 +392,9 @@ fn a_broker_that_cannot_start_says_why_with_its_own_exit_code() {
     std::fs::write(dir.join("ailurus.version"), "999\n").unwrap();
     let (code, said) = failed_start(&dir, &[]);
     assert!(code == 66 && said.contains("999"), "{code} {said}");
+    std::fs::remove_file(dir.join("ailurus.version")).unwrap();
+    let (code, said) = failed_start(&dir, &[]);
+    assert!(code == 68 && said.contains("ailurus.version"), "{code} {said}");
 }
 
 #[test]

@@ -567,12 +567,12 @@ impl SimDisk {
         self.unlink(place, ino)
     }
 
-    /// Removes a directory that has nothing in it.
+    /// Removes a directory that has nothing in it. ENOTEMPTY if it has, ENOENT, ENOTDIR.
     pub fn remove_dir(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
         let place = self.place(path.as_ref())?;
         let ino = self.names.lookup(place.0, &place.1).ok_or(ENOENT)?;
         match self.nodes.get(&ino) {
-            Some(Node::Dir) if self.names.entries(ino).next().is_some() => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            Some(Node::Dir) if self.names.entries(ino).next().is_some() => Err(ENOTEMPTY.into()),
             Some(Node::Dir) => self.unlink(place, ino),
             _ => Err(ENOTDIR.into()),
         }
@@ -774,6 +774,7 @@ const EEXIST: Errno = Errno(17);
 const ENOTDIR: Errno = Errno(20);
 const EISDIR: Errno = Errno(21);
 const ENOSPC: Errno = Errno(28);
+const ENOTEMPTY: Errno = Errno(39);
 
 impl From<Errno> for io::Error {
     fn from(errno: Errno) -> io::Error {

@@ -428,7 +428,12 @@ fn names_answer_as_the_system_does() {
     make(&mut disk, "d/inner");
     disk.rename("d", "e").unwrap();
     assert_eq!(names(&disk, "e"), ["inner"]);
+    assert_eq!(errno(disk.remove_dir("e")), 39);
+    assert_eq!(errno(disk.remove_dir("a")), 20);
+    assert_eq!(errno(disk.remove_dir("d")), 2);
     disk.remove_dir_all("e").unwrap();
+    disk.create_dir("f").unwrap();
+    disk.remove_dir("f").unwrap();
     assert_eq!(names(&disk, "/"), ["a"]);
     let cut = disk.open("/a", OpenMode { truncate: true, ..OpenMode::default() }).unwrap();
     assert_eq!(disk.len(cut).unwrap(), 0);

@@ -1,5 +1,7 @@
 //! The records of a batch, and searches by time among them.
 
+use std::ops::Range;
+
 use ailurus_model::{Offset, TimestampType};
 use bytes::Bytes;
 
@@ -180,6 +182,23 @@ pub fn find_max_timestamp(batch: &Bytes, limits: &Limits) -> Result<Option<Recor
         return Ok(None);
     }
     find(batch, limits, |time| time.timestamp >= header.max_timestamp)
+}
+
+/// As [`find_max_timestamp`], among the records whose offsets lie in `within`. Unfolds the whole batch.
+pub fn find_max_timestamp_within(
+    batch: &Bytes,
+    within: Range<Offset>,
+    limits: &Limits,
+) -> Result<Option<RecordTime>, RecordError> {
+    let mut latest: Option<RecordTime> = None;
+    find(batch, limits, |time| {
+        let most = latest.map_or(NO_TIMESTAMP, |latest| latest.timestamp);
+        if within.contains(&time.offset) && time.timestamp > most {
+            latest = Some(*time);
+        }
+        false
+    })?;
+    Ok(latest)
 }
 
 fn find(

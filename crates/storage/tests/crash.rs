@@ -1,7 +1,8 @@
 //! Storage on the simulated disk: random work, power loss at a random step, and a look at what is left.
 //!
 //! The model of a log is the list of what was done to it. After a crash the log must be what some prefix of that list
-//! makes, and the prefix must contain everything that the log had called durable.
+//! makes, and the prefix must contain everything that the log had called durable. A log with retention may start later
+//! than that; of a compacted one the newest record of each key must be there, and nothing that was never written.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -14,12 +15,12 @@ use std::time::Duration;
 use ailurus_model::{
     GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, ShardId, Term, TopicId, TopicIdPartition,
 };
-use ailurus_record::{BatchBuilder, BatchHeader};
+use ailurus_record::{BatchBuilder, BatchHeader, Limits, records};
 use ailurus_rt::Fatal;
 use ailurus_rt::sim::disk::DiskFaults;
 use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_storage::{
-    DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, Storage, StorageConfig, StorageError,
+    DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, ReadError, Storage, StorageConfig, StorageError,
 };
 use bytes::Bytes;
 
@@ -66,6 +67,58 @@ impl State {
         let served = self.entries.iter().filter(|(_, last, ..)| *last >= self.start.index);
         served.filter_map(|(.., batch)| batch.as_ref().map(|(_, bytes)| bytes.clone())).collect()
     }
+}
+
+/// What may go from a log by itself.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Policy {
+    Keep,
+    Delete,
+    Compact,
+}
+
+impl Policy {
+    fn of(group: u64) -> Policy {
+        [Policy::Keep, Policy::Delete, Policy::Compact][group as usize % 3]
+    }
+
+    fn config(self) -> LogConfig {
+        let small = LogConfig { segment_bytes: 4 << 10, ..LogConfig::keeping() };
+        match self {
+            Policy::Keep => small,
+            Policy::Delete => LogConfig { delete: true, retention_bytes: Some(8 << 10), ..small },
+            Policy::Compact => LogConfig { compact: true, min_cleanable_dirty_permille: 100, ..small },
+        }
+    }
+
+    /// Whether a log that starts at `start` and holds `found` may be what `state` made of it.
+    fn allows(self, state: &State, start: LogStart, found: &[Bytes]) -> bool {
+        match self {
+            Policy::Keep => state.start == start && state.batches() == found,
+            Policy::Delete => {
+                // It may have moved on while it was read.
+                let least = State { start, ..state.clone() }.batches().len();
+                start.index >= state.start.index && found.len() >= least && state.batches().ends_with(found)
+            }
+            Policy::Compact => {
+                let (written, there) = (records_of(&state.batches()), records_of(found));
+                let newest: BTreeMap<&Option<Bytes>, i64> =
+                    written.iter().map(|(offset, (key, ..))| (key, *offset)).collect();
+                state.start == start
+                    && there.iter().all(|(offset, record)| written.get(offset) == Some(record))
+                    && newest.values().all(|offset| there.contains_key(offset))
+            }
+        }
+    }
+}
+
+/// Key, value, time.
+type Content = (Option<Bytes>, Option<Bytes>, i64);
+
+fn records_of(batches: &[Bytes]) -> BTreeMap<i64, Content> {
+    let records = batches.iter().flat_map(|batch| records(batch, &Limits::STORED).expect("it decodes"));
+    let records = records.map(|record| record.expect("it decodes"));
+    records.map(|record| (record.offset.0, (record.key, record.value, record.timestamp))).collect()
 }
 
 #[derive(Default)]
@@ -169,6 +222,12 @@ async fn contents(log: &Rc<Log>) -> Vec<Bytes> {
     while next < log.end_offset() {
         let read = match log.read(next, log.end_offset(), 3000, true).await {
             Ok(read) => read,
+            // Retention has passed it meanwhile.
+            Err(ReadError::OutOfRange) if log.log_start().offset > next => {
+                batches.clear();
+                next = log.log_start().offset;
+                continue;
+            }
             Err(error) => {
                 assert!(log.failed(), "it reads: {error}");
                 break;
@@ -200,9 +259,8 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
         let allowed = model.allowed();
         let fits = allowed.iter().position(|state| {
             state.next() == last.next()
-                && state.start == log.log_start()
                 && state.hard == log.hard_state()
-                && state.batches() == found
+                && Policy::of(group).allows(state, log.log_start(), &found)
         });
         let Some(fits) = fits else {
             panic!(
@@ -214,7 +272,7 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
                 model.ops.iter().skip(model.acked.saturating_sub(1)).collect::<Vec<_>>(),
             );
         };
-        let state = allowed[fits].clone();
+        let state = State { start: log.log_start(), ..allowed[fits].clone() };
         assert_eq!(log.last_term(), state.entries.last().map_or(state.start.term, |(_, _, term, _)| *term));
         for (first, _, term, batch) in state.entries.iter().filter(|(first, ..)| *first >= state.start.index) {
             if let Some((base, _)) = batch {
@@ -234,11 +292,13 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
     }
 }
 
+/// Keys are few, so that most records are superseded on a compacted log.
 fn batch(dice: &mut Dice, base: Offset, term: Term) -> (BatchHeader, Bytes) {
     let mut builder = BatchBuilder::new().at(base, term);
     for _ in 0..1 + dice.roll(3) {
         let value: Vec<u8> = (0..dice.roll(900)).map(|_| dice.roll(256) as u8).collect();
-        builder.push(dice.roll(1000) as i64, None, Some(&value), &[]);
+        let key = [dice.roll(6) as u8];
+        builder.push(dice.roll(1000) as i64, Some(&key), Some(&value), &[]);
     }
     let bytes = builder.build();
     (BatchHeader::parse(&bytes).expect("it was just built"), bytes)
@@ -258,13 +318,32 @@ fn append(dice: &mut Dice, log: &Rc<Log>, model: &mut Model, term: Term) {
     model.ops.push(Op::Batch { base, last, term, bytes, generation });
 }
 
+/// Searches by time find exactly what the model does.
+async fn search(dice: &mut Dice, log: &Rc<Log>, state: &State) {
+    let written = records_of(&state.batches());
+    let served: Vec<(i64, i64)> =
+        written.range(state.start.offset.0..).map(|(offset, (.., time))| (*offset, *time)).collect();
+    let (wanted, end) = (dice.roll(1100) as i64, log.end_offset());
+    let found = log.find_by_time(wanted, end).await;
+    let newest = log.max_timestamp(end).await;
+    if log.failed() {
+        return;
+    }
+    let (found, newest) = (found.expect("it reads"), newest.expect("it reads"));
+    let expected = served.iter().find(|(_, time)| *time >= wanted);
+    assert_eq!(found.map(|(offset, time, _)| (offset.0, time)), expected.copied(), "from time {wanted} on");
+    let expected = served.iter().rev().max_by_key(|(_, time)| *time);
+    assert_eq!(newest.map(|(offset, time, _)| (offset.0, time)), expected.copied(), "the latest time");
+}
+
 async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: u64) {
     let logs = storage.logs();
     if logs.is_empty() || (logs.len() < 6 && dice.roll(12) == 0) {
         let topic = TopicIdPartition { topic: TopicId(u128::from(next_group) + 1), partition: PartitionId(0) };
         let id = LogId { group: GroupId(next_group), topic, owner_epoch: OwnerEpoch(0) };
         world.borrow_mut().insert(next_group, Model::default());
-        storage.create_log(id, LogConfig::keeping()).await.expect("it is created");
+        let log = storage.create_log(id, Policy::of(next_group).config()).await.expect("it is created");
+        log.set_producer_source(Rc::new(Vec::new));
         return;
     }
     let log = logs[dice.roll(logs.len() as u64) as usize].clone();
@@ -338,8 +417,11 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             if log.failed() {
                 return;
             }
-            assert_eq!(found, world.borrow()[&group].now().batches(), "group {group} reads as it was written");
+            let state = world.borrow()[&group].now();
+            let allowed = Policy::of(group).allows(&state, log.log_start(), &found);
+            assert!(allowed, "group {group} reads as it was written");
         }
+        90..94 if Policy::of(group) == Policy::Keep => search(dice, &log, &world.borrow()[&group].now()).await,
         _ => ailurus_rt::sleep(Duration::from_micros(dice.roll(30_000))).await,
     }
     if !log.failed() {
@@ -372,6 +454,10 @@ fn live(seed: u64, liar: Liar) {
         let outcome = sim.run(move || async move {
             let mut dice = Dice(seed);
             let Some((_dir, storage, logs)) = open(liar).await else { return };
+            for log in &logs {
+                log.set_config(Policy::of(log.id().group.0).config());
+                log.set_producer_source(Rc::new(Vec::new));
+            }
             check_recovered(&logs, &world).await;
             for step in 0..dice.roll(400) {
                 act(&mut dice, &storage, &world, next_group + step).await;

@@ -117,15 +117,23 @@ impl Log {
         }
         self.check_open_for_read()?;
         let state = self.state.borrow();
+        let range = start..below;
+        let is_whole = |batch: &Bytes| {
+            BatchHeader::parse(batch)
+                .is_ok_and(|header| range.contains(&Offset(header.base_offset)) && header.next_offset() <= below)
+        };
+        let whole = state.candidates(below, |_| true).filter(|(batch, _)| is_whole(batch));
+        let largest = whole.map(|(_, max)| max).max();
         let most = best.map_or(-1, |(_, timestamp, _)| timestamp);
-        let largest = state.candidates(below, |max| max > most).map(|(_, max)| max).max();
-        let Some(largest) = largest else { return Ok(best) };
-        for (batch, _) in state.candidates(below, |max| max >= largest) {
-            if let Some(found) = record::find_max_timestamp(batch, &Limits::STORED)?
-                && (start..below).contains(&found.offset)
-            {
-                return Ok(Some(state.found(found)));
-            }
+        for (batch, max) in state.candidates(below, |max| max > most) {
+            // Of one that begins before the log start, what lies before it must not count.
+            let found = match is_whole(batch) {
+                true if Some(max) != largest || best.is_some_and(|best| best.1 >= max) => None,
+                true => record::find_max_timestamp(batch, &Limits::STORED)?,
+                false => record::find_max_timestamp_within(batch, range.clone(), &Limits::STORED)?,
+            };
+            let found = found.filter(|found| best.is_none_or(|best| found.timestamp > best.1));
+            best = found.map(|found| state.found(found)).or(best);
         }
         Ok(best)
     }

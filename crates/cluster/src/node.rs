@@ -72,10 +72,13 @@ pub async fn start(options: ClusterOptions) -> Result<Sharded<Cluster>, StartErr
     let logs = open_storage(cluster).await?;
     let history = local.open_controller(is_new).await?;
     let state = state_of(&history);
+    let leftovers = data_dir.logs_except(kept_logs(&state, &logs)).await?;
     if is_new {
-        check_unused(&identity, &state, &logs)?;
+        check_unused(&identity, &state, !leftovers.is_empty() || logs.iter().any(is_users))?;
     }
-    remove_leftovers(&data_dir, &state, &logs).await;
+    if let Err(error) = data_dir.remove_logs(leftovers).await {
+        tracing::error!(%error, "files of deleted partitions could not be removed");
+    }
     let placed = place_all(&state, &logs);
     let (history, placed) = (Arc::new(history), Arc::new(placed));
     cluster
@@ -133,11 +136,10 @@ fn state_of(history: &[Arc<Delta>]) -> ClusterState {
 
 /// A directory without identity is new, or its first start did not get as far as keeping one: then there is nothing in it
 /// but, perhaps, the entry that says that this node takes part.
-fn check_unused(identity: &Identity, state: &ClusterState, logs: &[FoundLog]) -> Result<(), IdentityError> {
-    let users = logs.iter().any(|(group, ..)| *group != CONTROLLER_GROUP);
+fn check_unused(identity: &Identity, state: &ClusterState, has_logs: bool) -> Result<(), IdentityError> {
     match *state.nodes() {
-        [] if !users && *state == ClusterState::default() => Ok(()),
-        [node] if !users && *state == registered(node) => match node == identity.node {
+        [] if !has_logs && *state == ClusterState::default() => Ok(()),
+        [node] if !has_logs && *state == registered(node) => match node == identity.node {
             true => Ok(()),
             false => Err(IdentityError::OtherNode { wanted: identity.node, kept: node }),
         },
@@ -145,20 +147,21 @@ fn check_unused(identity: &Identity, state: &ClusterState, logs: &[FoundLog]) ->
     }
 }
 
+fn is_users(log: &FoundLog) -> bool {
+    log.0 != CONTROLLER_GROUP
+}
+
 /// The state after the first start.
 fn registered(node: NodeId) -> ClusterState {
     state_of(&[Arc::new(Delta { changes: vec![Change::NodeRegistered { node: node.0 }] })])
 }
 
-/// Removes the directories of deleted partitions that no journal speaks of: their removal was cut off, and the journals
-/// that knew of them were retired since.
-async fn remove_leftovers(data_dir: &DataDir, state: &ClusterState, logs: &[FoundLog]) {
+/// The logs whose directories are no leftovers: those of partitions that there are, and those that a journal speaks of. Of
+/// others the removal was cut off, and the journals that knew of it were retired since.
+fn kept_logs(state: &ClusterState, logs: &[FoundLog]) -> Vec<(TopicIdPartition, GroupId)> {
     let wished = state.topics().flat_map(|topic| topic.iter().map(|(partition, wish)| (partition, wish.group)));
     let found = logs.iter().map(|(group, partition, _)| (*partition, *group));
-    let kept = wished.chain(found).chain([(CONTROLLER, CONTROLLER_GROUP)]);
-    if let Err(error) = data_dir.remove_logs_except(kept).await {
-        tracing::error!(%error, "files of deleted partitions could not be removed");
-    }
+    wished.chain(found).chain([(CONTROLLER, CONTROLLER_GROUP)]).collect()
 }
 
 /// Every partition there is, where its log was found or else where the plan puts it.

@@ -321,6 +321,25 @@ fn a_used_directory_without_identity_does_not_become_a_new_cluster() {
     }
 }
 
+/// Only segments are left: of whatever they were part, they are not taken for those of deleted topics.
+#[test]
+fn segments_alone_are_nobodys_leftovers() {
+    let mut sim = used_machine(2);
+    // The logs get directories when they are drained for another number of shards.
+    sim.set_shards(1);
+    sim.run(|| async { node::stop(boot().await).await }).finished();
+    let taken = sim.run(|| async {
+        rt::fs::remove_dir_all(Path::new("/data/journal")).await.unwrap();
+        for dir in log_dirs().await.iter().filter(|dir| dir.ends_with("/0-0")) {
+            rt::fs::remove_dir_all(&Path::new("/data/topics").join(dir)).await.unwrap();
+        }
+        log_dirs().await.len()
+    });
+    assert_eq!(taken.finished(), 4);
+    let refusal = start_without(&mut sim, "/data/node.properties");
+    assert!(refusal.contains("node.properties is missing"), "{refusal}");
+}
+
 /// A first start may be cut off anywhere, again and again.
 #[test]
 fn a_first_start_that_was_cut_off_is_made_again() {

@@ -78,24 +78,33 @@ impl DataDir {
         Ok(DataDir { dir: dir.clone(), _lock: lock })
     }
 
-    /// Removes the directories of all logs but `kept`, which must name every log that lives in a journal. What is left then
-    /// was complete in its directory, without an owner, when its partition was deleted: no journal speaks of it any more.
+    /// The directories of all logs but `kept`. If those are the logs that are wanted and those that live in a journal, what is
+    /// left was complete in its directory, without an owner, when its partition was deleted: nothing speaks of it any more.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn logs_except(
+        &self,
+        kept: impl IntoIterator<Item = (TopicIdPartition, GroupId)>,
+    ) -> Result<Vec<PathBuf>, StorageError> {
+        let kept: BTreeSet<PathBuf> = kept.into_iter().map(|(topic, group)| log_dir(&self.dir, topic, group)).collect();
+        let mut others = Vec::new();
+        for topic in list(&self.dir.join("topics")).await? {
+            let logs = list(&topic).await?;
+            others.extend(logs.into_iter().filter(|log| is_log_dir(log) && !kept.contains(log)));
+            rt::yield_if_needed().await;
+        }
+        Ok(others)
+    }
+
+    /// Removes directories that [`DataDir::logs_except`] gave.
     ///
     /// # Errors
     /// What the disk says. It can be repeated.
-    pub async fn remove_logs_except(
-        &self,
-        kept: impl IntoIterator<Item = (TopicIdPartition, GroupId)>,
-    ) -> Result<(), StorageError> {
-        let kept: BTreeSet<PathBuf> = kept.into_iter().map(|(topic, group)| log_dir(&self.dir, topic, group)).collect();
-        for topic in list(&self.dir.join("topics")).await? {
-            for log in list(&topic).await? {
-                if is_log_dir(&log) && !kept.contains(&log) {
-                    tracing::info!(path = %log.display(), "removing the files of a partition that was deleted");
-                    remove_dir(&log).await?;
-                }
-                rt::yield_if_needed().await;
-            }
+    pub async fn remove_logs(&self, dirs: Vec<PathBuf>) -> Result<(), StorageError> {
+        for dir in dirs {
+            tracing::info!(path = %dir.display(), "removing the files of a partition that was deleted");
+            remove_dir(&dir).await?;
         }
         Ok(())
     }

@@ -311,7 +311,9 @@ async fn read_frame(shard: &KafkaShard, rx: &mut ConnRx, watch: &Watch) -> Resul
         return Err(End::Refused("it ended inside a frame"));
     }
     let memory = shard.admission().for_frame(length as u64);
-    let permit = memory.acquire(length as u64).await;
+    // What it will take, or as much of that as is ever granted.
+    let taken = rt::net::footprint(length) as u64;
+    let permit = memory.acquire(taken.min(memory.largest())).await;
     watch.filling.replace(Some(Filling { memory: memory.clone(), seen: None }));
     let frame = watch.reading(rx.read(length)).await.map_err(End::of)?;
     watch.filling.replace(None);

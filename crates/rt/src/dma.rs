@@ -151,6 +151,12 @@ impl Slab {
     }
 }
 
+/// The capacity of a buffer for at least `bytes`.
+pub(crate) fn rounded(bytes: usize) -> usize {
+    let pages = bytes.max(1).next_multiple_of(PAGE);
+    if pages <= KEPT_MAX { pages.next_power_of_two() } else { pages }
+}
+
 /// The class of a capacity that is a power-of-two number of pages up to [`KEPT_MAX`].
 fn class(capacity: usize) -> Option<usize> {
     (capacity <= KEPT_MAX && capacity.is_power_of_two()).then(|| (capacity / PAGE).trailing_zeros() as usize)
@@ -168,8 +174,7 @@ impl DmaBuf {
     /// An empty buffer for at least `capacity` bytes (rounded up to a size class, or to whole pages above 1 MiB). Its
     /// home is this shard; outside a shard it has none.
     pub fn new(capacity: usize) -> DmaBuf {
-        let pages = capacity.max(1).next_multiple_of(PAGE);
-        let capacity = if pages <= KEPT_MAX { pages.next_power_of_two() } else { pages };
+        let capacity = rounded(capacity);
         let (kept, home) =
             Shard::try_with(|shard| (shard.slab.take(capacity), Some(shard.inbox.clone()))).unwrap_or((None, None));
         DmaBuf { block: Some(kept.unwrap_or_else(|| Block::new(capacity))), len: 0, home }

@@ -5,7 +5,7 @@
 //! There is no simulated network yet: in simulation, binding, connecting and resolving fail with `Unsupported`.
 
 use crate::blocking::run_blocking;
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::driver::{Driver, Held};
 use crate::gate::Abort;
 use crate::group::Group;
@@ -603,6 +603,12 @@ fn real_driver() -> io::Result<Rc<Driver>> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "there is no simulated network yet"))
 }
 
+/// Bytes of memory that [`ConnRx::read`] takes for `len` bytes: up to twice as many, because buffers have few sizes. Whoever
+/// counts memory counts these.
+pub fn footprint(len: usize) -> usize {
+    if len <= SMALL_FRAME { len } else { dma::rounded(len) }
+}
+
 /// All addresses of `host`, as the system's resolver knows them.
 ///
 /// # Errors
@@ -683,6 +689,18 @@ mod tests {
                 serving.await;
             })
             .expect("a machine");
+        }
+    }
+
+    #[test]
+    fn a_frame_takes_its_footprint() {
+        for len in [0, 1, SMALL_FRAME, SMALL_FRAME + 1, 4096, 4097, 300_000, 1 << 20, (1 << 20) + 1, 5_000_000] {
+            let taken = match Frame::new(len).memory {
+                Memory::Small(bytes) => bytes.len(),
+                Memory::Large(buf) => buf.capacity(),
+            };
+            assert_eq!(footprint(len), taken, "{len} bytes");
+            assert!((len..=(2 * len).max(8192)).contains(&taken), "{len} bytes take {taken}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The figures, a module each.
 
+mod commits;
 mod crossing;
 mod first_ack;
 mod flushes;
@@ -21,7 +22,7 @@ pub(crate) struct Figure {
 }
 
 /// All of them, the quick ones first.
-pub(crate) const ALL: [Figure; 6] = [
+pub(crate) const ALL: [Figure; 7] = [
     Figure { name: "crossing", about: "a call to another shard and back, both awake", measure: crossing::measure },
     Figure {
         name: "first-ack",
@@ -37,6 +38,11 @@ pub(crate) const ALL: [Figure; 6] = [
         name: "waiting",
         about: "how long after it was sent a waiting consumer has a record, at 1,000 records/s, flushed",
         measure: waiting::measure,
+    },
+    Figure {
+        name: "commits",
+        about: "what loading a group reads after 1,000,000 commits of 1,000 keys and kill -9",
+        measure: commits::measure,
     },
     Figure {
         name: "idle",

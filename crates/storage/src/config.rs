@@ -20,7 +20,7 @@ pub struct StorageConfig {
     pub tail_chunk_bytes: (usize, usize),
     /// Undrained bytes of one log from which it is drained by itself.
     pub drain_bytes: u64,
-    /// Undrained bytes of all logs of the shard above which [`crate::Storage::room`] makes producers wait.
+    /// Undrained bytes of all logs of the shard above which [`crate::Storage::until_room`] makes producers wait.
     pub tail_bytes_max: u64,
     /// A log whose tail has been quiet for this long is drained together with the others that have.
     pub drain_idle: Duration,

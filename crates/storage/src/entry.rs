@@ -11,7 +11,8 @@ pub struct LogId {
     pub group: GroupId,
     /// Which partition of which incarnation of a topic it replicates.
     pub topic: TopicIdPartition,
-    /// How often a shard of this node has taken the log over. Storage raises it; a caller who creates a log gives 0.
+    /// How often a shard of this node has taken the log over. Storage raises it; a caller who creates
+    /// a log gives 1.
     pub owner_epoch: OwnerEpoch,
 }
 
@@ -45,3 +46,8 @@ pub struct HardState {
 /// A place in a log's own order of journal entries; see [`crate::Log::settled`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Ticket(pub(crate) u64);
+
+impl Ticket {
+    /// For what was not taken.
+    pub(crate) const NEVER: Ticket = Ticket(u64::MAX);
+}

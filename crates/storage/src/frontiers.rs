@@ -56,13 +56,6 @@ impl Frontiers {
         self.durable = self.durable.min(last);
         self.generation += 1;
     }
-
-    /// The log starts behind `last` now and held nothing beyond it.
-    pub fn on_emptied(&mut self, last: Index) {
-        if last > self.appended {
-            *self = Frontiers { generation: self.generation + 1, ..Frontiers::all_at(last) };
-        }
-    }
 }
 
 #[cfg(test)]

@@ -269,21 +269,23 @@ impl Storage {
             return Err(StorageError::Offline);
         }
         let checkpoint = log.segments.flush().await?;
-        if checkpoint.end.index <= log.frontiers().appended {
+        // What is taken after this would not be in the file.
+        if !log.leave(checkpoint.end) {
             return Err(StorageError::Full);
         }
+        let dir = log.segments.dir();
+        if let Err(error) = datadir::write_checkpoint_file(dir, &log.checkpoint_file(&checkpoint)).await {
+            // It must not be found by whoever looks for a log without an owner.
+            let _ = datadir::remove_checkpoint_file(dir).await;
+            log.stay();
+            return Err(error);
+        }
         self.logs.borrow_mut().remove(&group);
-        datadir::write_checkpoint_file(log.segments.dir(), &log.checkpoint_file(&checkpoint)).await?;
         log.end(Kind::GroupReleased);
         self.core.journal.settled().await;
         log.segments.close().await;
         drop(keeper);
         Ok(())
-    }
-
-    /// Whether tails are below their limit. Above it producers should wait for [`Storage::until_room`].
-    pub fn has_room(&self) -> bool {
-        self.core.has_room()
     }
 
     /// Returns when tails are below their limit, or when the disk is full and an append would be refused at once.

@@ -421,7 +421,10 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             let allowed = Policy::of(group).allows(&state, log.log_start(), &found);
             assert!(allowed, "group {group} reads as it was written");
         }
-        90..94 if Policy::of(group) == Policy::Keep => search(dice, &log, &world.borrow()[&group].now()).await,
+        90..94 if Policy::of(group) == Policy::Keep => {
+            let state = world.borrow()[&group].now();
+            search(dice, &log, &state).await;
+        }
         _ => ailurus_rt::sleep(Duration::from_micros(dice.roll(30_000))).await,
     }
     if !log.failed() {

@@ -315,6 +315,18 @@ impl Log {
         bytes
     }
 
+    /// From now on it takes nothing, if all that it holds is in segments up to `end`; false if not.
+    pub(crate) fn leave(&self, end: Position) -> bool {
+        let mut state = self.state.borrow_mut();
+        state.leaving = end.index > state.frontiers.appended;
+        state.leaving
+    }
+
+    /// It could not leave: it goes on as before.
+    pub(crate) fn stay(&self) {
+        self.state.borrow_mut().leaving = false;
+    }
+
     /// What the file says that a log leaves behind when it is released. Everything must be drained.
     pub(crate) fn checkpoint_file(&self, segments: &SegmentCheckpoint) -> CheckpointFile {
         let checkpoint = self.current(segments);

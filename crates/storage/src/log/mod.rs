@@ -77,6 +77,8 @@ enum Life {
 
 struct State {
     life: Life,
+    /// What it holds is being written down for the next owner: nothing more is taken.
+    leaving: bool,
     frontiers: Frontiers,
     committed: Index,
     start: LogStart,
@@ -132,6 +134,7 @@ impl Log {
         let last = Index(end.index.0 - 1);
         let state = State {
             life: if segments.failed() { Life::Failed } else { Life::Open },
+            leaving: false,
             frontiers: Frontiers::all_at(last),
             committed: Index(checkpoint.drained.index.0 - 1),
             start: checkpoint.start,
@@ -266,6 +269,9 @@ impl Log {
 
     /// Saves term and vote in order with the entries. [`Log::settled`] says when they are durable (S11).
     pub fn save_hard_state(self: &Rc<Self>, hard_state: HardState) -> Ticket {
+        if self.state.borrow().leaving {
+            return Ticket::NEVER;
+        }
         self.state.borrow_mut().hard_state = hard_state;
         let vote = hard_state.vote.map_or(-1, |node| node.0).to_le_bytes();
         self.journal(Kind::HardState, hard_state.term, Index::ZERO, &[&vote])
@@ -278,7 +284,7 @@ impl Log {
     pub async fn settled(&self, ticket: Ticket) -> Result<(), StorageError> {
         let settled = || {
             let state = self.state.borrow();
-            let gone = matches!(state.life, Life::Gone(_)) || self.core.journal.is_closed();
+            let gone = ticket == Ticket::NEVER || matches!(state.life, Life::Gone(_)) || self.core.journal.is_closed();
             (state.settled >= ticket.0).then_some(Ok(())).or(gone.then_some(Err(StorageError::Offline)))
         };
         self.progress.until(settled).await
@@ -416,11 +422,6 @@ impl Log {
         state.epochs.end_offset_for(term, state.start.offset, state.end_offset)
     }
 
-    /// The leader epochs of the log.
-    pub fn epochs(&self) -> EpochTable {
-        self.state.borrow().epochs.clone()
-    }
-
     /// `source` is asked when a checkpoint is written, and gives what is known of producers at the log's end at that
     /// moment. It must not wait, nor call the log.
     pub fn set_state_source(&self, source: StateSource) {
@@ -464,7 +465,8 @@ impl Log {
     }
 
     fn check_open(&self) -> Result<(), StorageError> {
-        if self.failed() || self.core.journal.is_closed() { Err(StorageError::Offline) } else { Ok(()) }
+        let refuses = self.failed() || self.state.borrow().leaving || self.core.journal.is_closed();
+        if refuses { Err(StorageError::Offline) } else { Ok(()) }
     }
 
     fn check_size(&self, entry: &Entry) -> Result<(), StorageError> {
@@ -490,7 +492,7 @@ impl Log {
         change: impl FnOnce(&mut Mark),
     ) -> Ticket {
         if self.is_gone() {
-            return Ticket(u64::MAX);
+            return Ticket::NEVER;
         }
         let sequence = self.next_sequence();
         self.journal_as(sequence, kind, term, index, payload, change);

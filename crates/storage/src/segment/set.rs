@@ -229,11 +229,6 @@ impl SegmentSet {
         Some(pending.checkpoint)
     }
 
-    /// A flush of the whole file system failed: what this log had not flushed may be lost, so it goes offline.
-    pub fn flush_failed(&self) {
-        self.state.borrow_mut().failed = true;
-    }
-
     /// `checkpoint` is durable in the journal: segments that it calls closed may be compacted from now on. (Before that,
     /// a restart could look for a place in a file that has become another one.)
     pub fn checkpoint_durable(&self, checkpoint: &SegmentCheckpoint) {

@@ -306,8 +306,10 @@ impl SegmentSet {
         Ok(())
     }
 
-    /// Waits for the background work of this log to end; nothing begins any more.
+    /// Waits for the work on these files to end; nothing changes them any more.
     pub async fn close(&self) {
         self.gate.close().await;
+        let _units = self.writer.acquire(1).await;
+        self.state.borrow_mut().failed = true;
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn checkpoint(model: &Shared, set: &Rc<SegmentSet>) -> Result<(
     let checkpoint = if whole_file_system {
         let pending = set.begin_flush();
         if let Err(source) = fs::sync_fs(&dir()).await {
-            set.flush_failed();
+            set.state.borrow_mut().failed = true;
             return Err(SegmentError::Io { doing: "flush", path: dir(), source });
         }
         set.end_flush(pending).expect("nobody cut meanwhile")

@@ -67,7 +67,7 @@ pub(crate) async fn compact(storage: Rc<Storage>) {
 }
 
 /// Compacts logs that are loaded whole as soon as it pays, rather than at the next look: how long a load takes must not depend
-/// on how much was written since.
+/// on how much was written since. (It may wait for one pass of another log: the key maps of two are not in the budget.)
 pub(crate) async fn compact_loaded_whole(storage: Rc<Storage>) {
     let core = storage.core().clone();
     loop {

@@ -367,11 +367,21 @@ impl Log {
     /// What housekeeping could not read, or write beside the log, leaves the log as it was: readers meet damage by
     /// themselves. Only what made its files uncertain takes it offline.
     fn failed_with_segments(&self, error: SegmentError) -> SegmentError {
-        if self.segments.failed() { self.failed_if(error) } else { error }
+        if self.segments.failed() {
+            self.fail(&error);
+        }
+        error
     }
 
     fn failed_if(&self, error: SegmentError) -> SegmentError {
-        if !error.is_passing() && self.state.borrow().life == Life::Open {
+        if !error.is_passing() {
+            self.fail(&error);
+        }
+        error
+    }
+
+    fn fail(&self, error: &SegmentError) {
+        if self.state.borrow().life == Life::Open {
             tracing::error!(group = %self.id.group, topic = %self.id.topic, %error, "log offline; its journal entries are kept");
             let mut state = self.state.borrow_mut();
             state.life = Life::Failed;
@@ -379,7 +389,6 @@ impl Log {
             drop(state);
             self.progress.notify_all();
         }
-        error
     }
 }
 

@@ -165,13 +165,13 @@ impl SegmentSet {
         }
     }
 
-    /// How much of the closed segments was not compacted against what is older, in thousandths; 0 without compaction. What
-    /// is not known yet counts as dirty.
+    /// How much of the closed segments was not compacted against what is older, in thousandths, rounded up: 0 if all was,
+    /// or without compaction. What is not known yet counts as dirty.
     pub(crate) fn dirty_permille(&self) -> u64 {
         let state = self.state.borrow();
         let dirty = state.closed.iter().filter(|segment| !segment.summary.get().is_some_and(|known| known.is_clean()));
         let dirty: u64 = dirty.map(|segment| segment.bytes).sum();
-        if state.config.compact { dirty * 1000 / state.closed_bytes().max(1) } else { 0 }
+        if state.config.compact { (dirty * 1000).div_ceil(state.closed_bytes().max(1)) } else { 0 }
     }
 
     /// Whether a write or flush failed: the log is offline until it is opened again.
@@ -449,8 +449,13 @@ pub(crate) fn settled(checkpoint: &SegmentCheckpoint) -> Offset {
 
 /// Removes a file, which may be gone already.
 pub(crate) async fn remove_file(path: &Path) -> Result<(), SegmentError> {
-    match fs::remove_file(path).await {
+    absent_is_fine(fs::remove_file(path).await).map_err(SegmentError::io("remove", path))
+}
+
+/// For what should be gone, whoever took it away.
+pub(crate) fn absent_is_fine(done: std::io::Result<()>) -> std::io::Result<()> {
+    match done {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(SegmentError::io("remove", path)),
+        other => other,
     }
 }

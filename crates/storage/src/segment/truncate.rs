@@ -13,7 +13,7 @@ use super::append::read_tail;
 use super::header::FILE_HEADER_LEN;
 use super::read::{Seek, Source};
 use super::retention::{self, RetentionFacts, RetentionLimits};
-use super::set::{Growing, Segment, SegmentSet};
+use super::set::{Growing, Segment, SegmentSet, absent_is_fine};
 use super::{Position, SegmentError};
 
 impl SegmentSet {
@@ -296,12 +296,10 @@ impl SegmentSet {
         ids.into_iter().for_each(|id| self.shard.forget(id));
         self.shard.cache.borrow_mut().truncate(self.group, Offset(0));
         if self.state.borrow().dir_exists {
-            match fs::remove_dir_all(&self.dir).await {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                removed => removed.map_err(SegmentError::io("remove", &self.dir))?,
-            }
             let parent = self.dir.parent().expect("it lies in the data directory");
-            fs::sync_dir(parent).await.map_err(SegmentError::io("flush", parent))?;
+            // Somebody may have taken them away by hand.
+            absent_is_fine(fs::remove_dir_all(&self.dir).await).map_err(SegmentError::io("remove", &self.dir))?;
+            absent_is_fine(fs::sync_dir(parent).await).map_err(SegmentError::io("flush", parent))?;
         }
         Ok(())
     }

@@ -66,8 +66,9 @@ impl SegmentSet {
         below: Offset,
         live: &dyn Fn(i64) -> Option<Offset>,
     ) -> Result<Option<CompactionReport>, SegmentError> {
-        let Ok(_pass) = self.gate.enter() else { return Ok(None) };
+        // The turn first: who waits for another log's pass must not hold up the removal of this one.
         let _turn = self.shard.compaction.acquire(1).await;
+        let Ok(_pass) = self.gate.enter() else { return Ok(None) };
         self.check_online()?;
         match self.try_compact(below, live).await {
             // The log is being removed or closed.

@@ -3,7 +3,7 @@
 //! A live append asks [`Producers::check`] first and, once the batch has its offset, calls [`Producers::replay`];
 //! recovery calls only `replay`. So the answer after a restart is the answer before it.
 //!
-//! What always holds: at most [`PRODUCERS_MAX`] producers are known, each by 1 to [`BATCHES_KEPT`] batches, oldest first, whose
+//! What always holds: at most [`PRODUCERS_LIMIT`] producers are known, each by 1 to [`BATCHES_KEPT`] batches, oldest first, whose
 //! sequences follow one another.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,11 +13,19 @@ use ailurus_model::Offset;
 /// Duplicates are recognised among the last five batches, as in Kafka: clients send at most five requests at once.
 pub const BATCHES_KEPT: usize = 5;
 
-/// So many producers are remembered per partition; of more, those that wrote longest ago are forgotten.
+/// So many producers are remembered per partition; of more, those are forgotten that wrote longest ago, if they were silent
+/// for [`SILENCE_MS`].
 ///
 /// Anybody may write with a new producer id in each batch, and each is remembered for a day. One that is forgotten may go on
 /// with any sequence, as after its expiry: only a repeat of its last batches would not be recognised.
 pub const PRODUCERS_MAX: usize = 1000;
+
+/// After so many milliseconds no client repeats a batch that it has sent before: `delivery.timeout.ms` is two minutes unless
+/// told otherwise.
+pub const SILENCE_MS: i64 = 10 * 60 * 1000;
+
+/// Beyond so many even those are forgotten that were not silent for long.
+pub const PRODUCERS_LIMIT: usize = 20 * PRODUCERS_MAX;
 
 /// What identifies a batch of an idempotent producer, and what is kept of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,8 +102,7 @@ pub struct ProducerView {
 #[derive(Default, Clone, PartialEq, Eq, Debug)]
 pub struct Producers {
     by_id: BTreeMap<i64, Producer>,
-    /// Who wrote the batch that ends at this offset; one entry per producer, for its last. The order of the log and not of
-    /// any clock, so that a rebuild forgets the same ones.
+    /// Who wrote the batch that ends at this offset; one entry per producer, for its last.
     by_last: BTreeMap<Offset, i64>,
 }
 
@@ -161,11 +168,18 @@ impl Producers {
             timestamp: batch.max_timestamp,
         });
         self.by_last.insert(last, batch.producer_id);
-        if self.by_id.len() > PRODUCERS_MAX
-            && let Some((_, oldest)) = self.by_last.pop_first()
+        while self.by_id.len() > PRODUCERS_MAX
+            && let Some((last, oldest)) = self.by_last.first_key_value()
+            && (self.is_silent(*oldest, now_ms) || self.by_id.len() > PRODUCERS_LIMIT)
         {
+            let (last, oldest) = (*last, *oldest);
+            self.by_last.remove(&last);
             self.by_id.remove(&oldest);
         }
+    }
+
+    fn is_silent(&self, producer: i64, now_ms: i64) -> bool {
+        self.by_id.get(&producer).is_none_or(|producer| now_ms - producer.last_append_ms >= SILENCE_MS)
     }
 
     /// Forgets what was appended at `end` or later: the suffix of the log was cut.
@@ -348,22 +362,24 @@ mod tests {
         assert!(producers.is_empty());
     }
 
+    /// One batch of a producer, at this offset and time.
+    fn write(producers: &mut Producers, producer_id: i64, offset: usize, now_ms: i64) {
+        let batch = ProducerBatch { producer_id, ..batch(0, offset as i32, offset as i32) };
+        producers.replay(&batch, Offset(offset as i64), Offset(offset as i64), now_ms);
+    }
+
     #[test]
     fn of_too_many_producers_those_that_wrote_longest_ago_are_forgotten() {
         let mut producers = Producers::default();
-        let write = |producers: &mut Producers, producer_id: i64, offset: usize| {
-            let batch = ProducerBatch { producer_id, ..batch(0, offset as i32, offset as i32) };
-            producers.replay(&batch, Offset(offset as i64), Offset(offset as i64), 0);
-        };
         let known = |producers: &Producers| producers.by_id.keys().copied().collect::<Vec<_>>();
         let most = PRODUCERS_MAX as i64;
         // The larger the id, the older, and 0 is the oldest but goes on to write.
-        (0..PRODUCERS_MAX).for_each(|n| write(&mut producers, (most - n as i64) % most, n));
-        write(&mut producers, 0, PRODUCERS_MAX);
+        (0..PRODUCERS_MAX).for_each(|n| write(&mut producers, (most - n as i64) % most, n, 0));
+        write(&mut producers, 0, PRODUCERS_MAX, 0);
         let everybody: Vec<i64> = (0..most).collect();
         assert_eq!(known(&producers), everybody);
         for n in 1..3 {
-            write(&mut producers, most + n as i64, PRODUCERS_MAX + n);
+            write(&mut producers, most + n as i64, PRODUCERS_MAX + n, SILENCE_MS);
         }
         assert_eq!(known(&producers), [&everybody[..PRODUCERS_MAX - 2], &[most + 1, most + 2]].concat());
         assert_eq!(producers.by_last.len(), PRODUCERS_MAX);
@@ -371,6 +387,18 @@ mod tests {
         producers.truncate(Offset(most + 2));
         producers.expire(0, 1);
         assert_eq!((producers.by_id.len(), producers.by_last.len()), (PRODUCERS_MAX - 1, PRODUCERS_MAX - 1));
+    }
+
+    #[test]
+    fn who_may_still_repeat_a_batch_is_remembered_among_many() {
+        let mut producers = Producers::default();
+        (0..PRODUCERS_LIMIT).for_each(|n| write(&mut producers, n as i64, n, SILENCE_MS - 1));
+        assert_eq!(producers.by_id.len(), PRODUCERS_LIMIT, "nobody was silent for long");
+        write(&mut producers, -1, PRODUCERS_LIMIT, SILENCE_MS - 1);
+        assert_eq!(producers.by_id.len(), PRODUCERS_LIMIT);
+        assert!(!producers.by_id.contains_key(&0), "the oldest makes room");
+        write(&mut producers, -2, PRODUCERS_LIMIT + 1, 2 * SILENCE_MS);
+        assert_eq!(producers.by_id.len(), PRODUCERS_MAX, "all who had gone silent, but for so many");
     }
 
     #[test]

@@ -14,6 +14,9 @@ const SMALL: u64 = 64 << 10;
 /// Frames up to this size are ordinary produce requests: Java's clients send at most 1 MiB unless told otherwise.
 const MIDDLE: u64 = 2 << 20;
 
+/// A frame of this size is granted wherever there is memory for two of them: Java's largest, with what is around the records.
+const ORDINARY: u64 = (1 << 20) + SMALL;
+
 /// What may decode into no more than this is decoded from a part of its own, or a few huge requests would keep all
 /// others waiting.
 const DECODED_SMALL: u64 = 256 << 10;
@@ -32,11 +35,12 @@ pub(crate) struct Admission {
 impl Admission {
     /// Divides `bytes`.
     pub(crate) fn of(bytes: u64) -> Self {
-        let part = |of_32: u64| Memory::new(bytes / 32 * of_32);
+        let large = (bytes / 32 * 13).max((2 * ORDINARY).min(bytes / 2));
+        let part = |of_19: u64| Memory::new((bytes - large) / 19 * of_19);
         Admission {
             small: part(3),
             middle: part(5),
-            large: part(13),
+            large: Memory::new(large),
             answers: part(4),
             waits: part(2),
             decoded_small: part(1),
@@ -80,9 +84,11 @@ mod tests {
 
     #[test]
     fn every_frame_up_to_the_largest_can_be_granted() {
-        for bytes in [1 << 10, 1 << 20, 16 << 20, 1 << 30] {
+        for (bytes, largest) in
+            [(1 << 10, 256), (1 << 20, 256 << 10), (5 << 20, ORDINARY), (16 << 20, 13 << 18), (1 << 30, 13 << 24)]
+        {
             let admission = Admission::of(bytes);
-            assert_eq!(admission.frame_bytes_max(), bytes / 32 * 13 / 2);
+            assert_eq!(admission.frame_bytes_max(), largest);
             for frame in [0, 1, SMALL, SMALL + 1, MIDDLE, MIDDLE + 1, bytes / 5] {
                 let frame = frame.min(bytes / 5);
                 assert!(frame <= admission.for_frame(frame).largest(), "{frame} of {bytes}");

@@ -274,7 +274,6 @@ async fn read(
             header,
             body,
             permit: Some(permit),
-            shared: None,
             decoded: None,
             turn: Some(Turn(turn)),
             next,

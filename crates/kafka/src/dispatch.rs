@@ -36,8 +36,6 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// Memory that is granted for the frame, or for what is kept of it.
     pub(crate) permit: Option<Permit>,
-    /// The same while others hold parts of the frame.
-    pub(crate) shared: Option<Arc<Foreign<Permit>>>,
     /// Memory for what the frame was decoded into and what is made of that, as far as it is more than the frame.
     pub(crate) decoded: Option<Permit>,
     pub(crate) turn: Option<Turn>,
@@ -97,13 +95,18 @@ impl Request {
         };
     }
 
-    /// For those at other shards who hold parts of the frame: its memory counts as taken until the last of them, and this
-    /// request, let go.
-    pub(crate) fn share_permit(&mut self) -> Option<Arc<Foreign<Permit>>> {
+    /// For those at other shards who hold parts of the frame: its memory counts as taken until the last of them lets go. The
+    /// handler uses nothing of it any more.
+    pub(crate) fn hand_over_permit(&mut self) -> Option<Arc<Foreign<Permit>>> {
         // What was decoded is on its way, and little beside its records.
         self.decoded = None;
-        self.shared = self.permit.take().map(|permit| Arc::new(Foreign::new(permit)));
-        self.shared.clone()
+        self.header.client_id = self.header.client_id.take().map(|id| id.detached());
+        self.permit.take().map(|permit| Arc::new(Foreign::new(permit)))
+    }
+
+    /// What the request was decoded into is gone; what the handler keeps of it takes no more than the frame did.
+    pub(crate) fn let_go_of_decoded(&mut self) {
+        self.decoded = None;
     }
 
     /// Memory that the answer needs until it is written.

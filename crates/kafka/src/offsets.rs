@@ -77,6 +77,9 @@ pub(crate) async fn offset_commit(
         retention_ms: (body.retention_time_ms >= 0).then_some(body.retention_time_ms),
         topics,
     };
+    drop(body);
+    // A commit may wait for the disk, and what it keeps meanwhile is none of what others need to be decoded.
+    request.let_go_of_decoded();
     let groups = request.shard.groups;
     let results = match nothing_known {
         true => Vec::new(),

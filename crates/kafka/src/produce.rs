@@ -79,7 +79,7 @@ pub(crate) async fn produce(request: &mut Request, body: ProduceRequest) -> Prod
     // As in Kafka, only acks=all has a time: what the others promise is done or will be.
     let deadline = (acks == Some(Acks::All)).then(|| rt::now() + timeout);
     let terms = Terms { acks: acks.unwrap_or(Acks::None), deadline };
-    let permit = request.share_permit();
+    let permit = request.hand_over_permit();
     let calls = send_to_owners(&request.shard.cluster, items, terms, permit);
     request.end_turn();
     for (places, call) in calls {
@@ -123,7 +123,8 @@ fn blank_response(body: &ProduceRequest) -> ProduceResponse {
         ..Default::default()
     };
     let topics = body.topic_data.iter().map(|topic| TopicProduceResponse {
-        name: topic.name.clone(),
+        // Not a slice of the frame: that one goes when the batches are appended, long before they are flushed.
+        name: topic.name.detached(),
         topic_id: topic.topic_id,
         partition_responses: topic.partition_data.iter().map(partition).collect(),
     });

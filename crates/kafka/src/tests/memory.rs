@@ -18,10 +18,10 @@ fn named(count: u32) -> MetadataRequest {
 
 #[test]
 fn what_decodes_into_more_than_may_be_granted_is_refused() {
-    // 512 KiB for the shard, of which one request may decode into 32 KiB.
-    on_machine(SimConfig { shards: 1, memory: 512 << 10, ..SimConfig::default() }, |broker| async move {
+    // 8 MiB for the shard, of which one request may decode into 512 KiB.
+    on_machine(SimConfig { shards: 1, memory: 8 << 20, ..SimConfig::default() }, |broker| async move {
         let size = size_of::<MetadataRequestTopic>() as u32;
-        let fits = (32 << 10) / size;
+        let fits = (512 << 10) / size;
         assert_eq!(broker.call(9, &named(fits)).await.topics.len(), fits as usize);
         assert!(matches!(broker.ask(9, &named(fits * 2), None).await, Answer::Close));
         assert_eq!(broker.call(9, &named(fits)).await.topics.len(), fits as usize);

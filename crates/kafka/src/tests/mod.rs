@@ -122,7 +122,6 @@ impl Broker {
             header,
             body,
             permit,
-            shared: None,
             decoded: None,
             turn: None,
             next,

@@ -4,7 +4,8 @@
 //! batching of its own. What it does, it does as the protocol wants it: it negotiates versions with each broker, routes
 //! to leaders and coordinators, retries what Kafka calls retriable until a deadline, and produces idempotently.
 //!
-//! What always holds: every operation ends by [`ClientConfig::timeout`], a join of a group by its rebalance timeout; every error says what was asked and of whom;
+//! What always holds: every operation ends by [`ClientConfig::timeout`], but a join of a group by its rebalance timeout and
+//! a poll of the fetcher, which asks anew once, by twice the timeout; every error says what was asked and of whom;
 //! a connection whose answers do not fit is closed, never read on; at most one batch per partition is under way, so
 //! that retries cannot reorder.
 //!

@@ -9,10 +9,11 @@
 //! file | magic "AILURUSC" | crc32c u32 of all that follows | group id u64 | owner epoch u32 | body
 //! ```
 
-use ailurus_model::{GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, Term, TopicId, TopicIdPartition};
+use ailurus_model::{GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, TopicId, TopicIdPartition};
 use bytes::Bytes;
 
 use crate::LogStart;
+use crate::cursor::Cursor;
 use crate::entry::HardState;
 use crate::epochs::{EpochRow, EpochTable};
 
@@ -87,11 +88,11 @@ impl Checkpoint {
         }
         let topic =
             TopicIdPartition { topic: TopicId::from_bytes(cursor.take()?), partition: PartitionId(cursor.number()?) };
-        let start = cursor.position()?;
-        let term = Term(cursor.number()?);
+        let start = cursor.log_start()?;
+        let term = cursor.term()?;
         let vote = Some(cursor.number()?).filter(|node| *node >= 0).map(NodeId);
         let internal = cursor.flag()?;
-        let drained = cursor.position()?;
+        let drained = cursor.log_start()?;
         let rows = cursor.len()?;
         let rows = (0..rows).map(|_| cursor.row()).collect::<Option<Vec<_>>>()?;
         let has_state = cursor.flag()?;
@@ -168,27 +169,7 @@ fn put_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&len.to_le_bytes());
 }
 
-struct Cursor<'a>(&'a [u8]);
-
 impl Cursor<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    fn word(&mut self) -> Option<i64> {
-        self.take().map(i64::from_le_bytes)
-    }
-
-    fn number(&mut self) -> Option<i32> {
-        self.take().map(i32::from_le_bytes)
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        self.take::<1>().map(|byte| byte[0] != 0)
-    }
-
     /// A count or length, which cannot be larger than what is left: nothing is allocated for a lie.
     fn len(&mut self) -> Option<usize> {
         let len = self.take().map(u32::from_le_bytes)? as usize;
@@ -202,15 +183,15 @@ impl Cursor<'_> {
         Some(Bytes::copy_from_slice(bytes))
     }
 
-    fn position(&mut self) -> Option<LogStart> {
-        Some(LogStart { index: Index(self.word()?), offset: Offset(self.word()?), term: Term(self.number()?) })
+    fn log_start(&mut self) -> Option<LogStart> {
+        Some(LogStart { index: Index(self.word()?), offset: Offset(self.word()?), term: self.term()? })
     }
 
     fn row(&mut self) -> Option<EpochRow> {
         Some(EpochRow {
             index: Index(self.word()?),
             offset: Offset(self.word()?),
-            term: Term(self.number()?),
+            term: self.term()?,
             control: self.flag()?,
         })
     }
@@ -219,6 +200,7 @@ impl Cursor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ailurus_model::Term;
 
     fn checkpoint() -> Checkpoint {
         let mut epochs = EpochTable::default();

@@ -13,7 +13,7 @@
 //!
 //! In reading order:
 //! - [`config`], [`entry`], [`error`], [`frontiers`], [`epochs`]: the words.
-//! - [`journal`], [`checkpoint`], [`collect`]: what is written together, and what it says when it is read back.
+//! - [`journal`], [`checkpoint`], `cursor`, [`collect`]: what is written together, and what it says when it is read back.
 //! - [`tail`], [`log`]: the end of a log in memory, and the log.
 //! - [`segment`]: where entries rest.
 //! - [`core`], [`drain`], [`housekeeping`], [`storage`], [`datadir`]: one shard's storage, its tasks, its directory.
@@ -22,6 +22,7 @@ mod checkpoint;
 mod collect;
 mod config;
 mod core;
+mod cursor;
 mod datadir;
 mod drain;
 mod entry;

@@ -7,7 +7,9 @@
 //! ```
 //! All numbers are little endian. It travels inside the journal's checkpoint entry, whose crc protects it.
 
-use ailurus_model::{GroupId, Index, Offset, Term};
+use ailurus_model::{GroupId, Index, Offset};
+
+use crate::cursor::Cursor;
 
 use super::Position;
 use super::frame::Seal;
@@ -90,23 +92,7 @@ fn put_position(out: &mut Vec<u8>, position: &Position) {
     out.extend_from_slice(&position.term.0.to_le_bytes());
 }
 
-struct Cursor<'a>(&'a [u8]);
-
 impl Cursor<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    fn word(&mut self) -> Option<i64> {
-        self.take().map(i64::from_le_bytes)
-    }
-
-    fn term(&mut self) -> Option<Term> {
-        self.take().map(|bytes| Term(i32::from_le_bytes(bytes)))
-    }
-
     fn position(&mut self) -> Option<Position> {
         Some(Position { index: Index(self.word()?), offset: Offset(self.word()?), term: self.term()? })
     }
@@ -132,6 +118,7 @@ impl Cursor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ailurus_model::Term;
 
     #[test]
     fn a_checkpoint_reads_as_it_was_written() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::repository::{files, no_complaints, read, root, short};
+use crate::repository::{files, manifest, no_complaints, read, root, short};
 
 /// Folders whose paths a page may name in back quotes.
 const FOLDERS: [&str; 9] = ["crates/", "docs/", "compat/", "bench/", "fuzz/", "xtask/", "tests/", "src/", ".ci/"];
@@ -65,4 +65,16 @@ fn the_architecture_names_every_crate() {
     for name in folder.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()) {
         assert!(text.contains(&format!("`{name}`")), "docs/ARCHITECTURE.md does not name `{name}`");
     }
+}
+
+/// README's first command names no program: cargo must know which of the workspace's is meant.
+#[test]
+fn cargo_run_runs_the_broker() {
+    let manifests =
+        files(&["Cargo.toml"]).into_iter().map(|path| manifest(path.parent().expect("it lies in a folder")));
+    let defaults: Vec<_> = manifests
+        .filter_map(|manifest| Some(manifest.get("package")?.get("default-run")?.as_str()?.to_owned()))
+        .collect();
+    assert_eq!(defaults, ["ailurus"]);
+    assert!(read(&root().join("README.md")).contains("\ncargo run --release -- start --mode dev\n"));
 }

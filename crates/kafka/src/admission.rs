@@ -89,8 +89,8 @@ mod tests {
         {
             let admission = Admission::of(bytes);
             assert_eq!(admission.frame_bytes_max(), largest);
-            for frame in [0, 1, SMALL, SMALL + 1, MIDDLE, MIDDLE + 1, bytes / 5] {
-                let frame = frame.min(bytes / 5);
+            for frame in [0, 1, SMALL, SMALL + 1, MIDDLE, MIDDLE + 1, largest] {
+                let frame = frame.min(largest);
                 assert!(frame <= admission.for_frame(frame).largest(), "{frame} of {bytes}");
             }
         }

@@ -19,7 +19,7 @@ use ailurus_partition::append::Origin;
 use ailurus_partition::{AppendOutcome, Partition};
 use ailurus_record::{BatchBuilder, Limits, records, verify};
 use ailurus_replica::Settlement;
-use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
+use ailurus_rt::sim::{Dice, Outcome, Sim, SimConfig, seeds};
 use ailurus_rt::{self as rt, Lane, Sharded};
 use ailurus_settings::{BrokerSettings, Layer};
 use ailurus_storage::StorageConfig;
@@ -188,24 +188,18 @@ async fn life(world: Shared, honest: bool) {
 
 fn lives(seed: u64, honest: bool) {
     let world = Shared::default();
-    let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut roll = |sides: u64| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        dice % sides
-    };
-    let mut sim = Sim::new(seed, SimConfig { shards: 1 + roll(4) as u16, ..SimConfig::default() });
+    let mut dice = Dice::new(seed);
+    let mut sim = Sim::new(seed, SimConfig { shards: 1 + dice.below(4) as u16, ..SimConfig::default() });
     for number in 0..LIVES {
         if number + 1 < LIVES {
-            sim.crash_after(200 + roll(STEPS));
+            sim.crash_after(200 + dice.below(STEPS));
         }
         let in_life = world.clone();
         match sim.run(move || life(in_life, honest)) {
             Outcome::Finished(()) | Outcome::Crashed => {}
             other => panic!("life {number} ended otherwise: {other:?}"),
         }
-        sim.set_shards(1 + roll(4) as u16);
+        sim.set_shards(1 + dice.below(4) as u16);
     }
     let acked: usize = world.borrow().acked.values().map(Vec::len).sum();
     assert!(acked >= 4 * 40, "the last life ran to its end");

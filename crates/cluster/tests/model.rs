@@ -18,7 +18,7 @@ use ailurus_cluster::command::{Command, ConfigChange, ConfigResource, HowToAlter
 use ailurus_cluster::plan::NewTopic;
 use ailurus_cluster::{Cluster, ClusterOptions, node};
 use ailurus_model::{NodeId, ShardId, TopicId};
-use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
+use ailurus_rt::sim::{Dice, Outcome, Sim, SimConfig, seeds};
 use ailurus_rt::{self as rt, Lane, Sharded};
 use ailurus_settings::{Alteration, BrokerSettings, Operation};
 use ailurus_storage::StorageConfig;
@@ -306,18 +306,12 @@ async fn life(world: Shared, in_order: bool) {
 
 fn lives(seed: u64) {
     let world = Shared::default();
-    let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut roll = |sides: u64| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        dice % sides
-    };
-    let mut sim = Sim::new(seed, SimConfig { shards: 1 + roll(4) as u16, ..SimConfig::default() });
+    let mut dice = Dice::new(seed);
+    let mut sim = Sim::new(seed, SimConfig { shards: 1 + dice.below(4) as u16, ..SimConfig::default() });
     for number in 0..LIVES {
-        let (last, in_order) = (number + 1 == LIVES, roll(2) == 0);
-        if !last && roll(3) > 0 {
-            sim.crash_after(1 + roll(STEPS));
+        let (last, in_order) = (number + 1 == LIVES, dice.below(2) == 0);
+        if !last && dice.below(3) > 0 {
+            sim.crash_after(1 + dice.below(STEPS));
         }
         let in_life = world.clone();
         match sim.run(move || life(in_life, in_order || last)) {
@@ -326,7 +320,7 @@ fn lives(seed: u64) {
             Outcome::Finished(()) | Outcome::Crashed => {}
             other => panic!("life {number} ended otherwise: {other:?}"),
         }
-        sim.set_shards(1 + roll(4) as u16);
+        sim.set_shards(1 + dice.below(4) as u16);
     }
 }
 

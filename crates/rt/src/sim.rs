@@ -9,11 +9,13 @@
 //!
 //! Not yet: a network ([`crate::Conn::connect`] fails with `Unsupported`), several machines.
 
+mod dice;
 pub mod disk;
 mod machine;
 mod seeds;
 mod world;
 
+pub use dice::Dice;
 pub use disk::{DiskFaults, DiskOp, SimDisk};
 pub use machine::{Outcome, Sim, SimConfig};
 pub use seeds::seeds;

@@ -18,7 +18,7 @@ use ailurus_model::{
 use ailurus_record::{BatchBuilder, BatchHeader, Limits, records};
 use ailurus_rt::Fatal;
 use ailurus_rt::sim::disk::DiskFaults;
-use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
+use ailurus_rt::sim::{Dice, Outcome, Sim, SimConfig, seeds};
 use ailurus_storage::{
     DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, ReadError, Storage, StorageConfig, StorageError,
 };
@@ -172,18 +172,6 @@ impl Model {
     }
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-}
-
 type World = Rc<RefCell<BTreeMap<u64, Model>>>;
 
 /// Who lies about flushes.
@@ -295,10 +283,10 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
 /// Keys are few, so that most records are superseded on a compacted log.
 fn batch(dice: &mut Dice, base: Offset, term: Term) -> (BatchHeader, Bytes) {
     let mut builder = BatchBuilder::new().at(base, term);
-    for _ in 0..1 + dice.roll(3) {
-        let value: Vec<u8> = (0..dice.roll(900)).map(|_| dice.roll(256) as u8).collect();
-        let key = [dice.roll(6) as u8];
-        builder.push(dice.roll(1000) as i64, Some(&key), Some(&value), &[]);
+    for _ in 0..1 + dice.below(3) {
+        let value: Vec<u8> = (0..dice.below(900)).map(|_| dice.below(256) as u8).collect();
+        let key = [dice.below(6) as u8];
+        builder.push(dice.below(1000) as i64, Some(&key), Some(&value), &[]);
     }
     let bytes = builder.build();
     (BatchHeader::parse(&bytes).expect("it was just built"), bytes)
@@ -306,7 +294,7 @@ fn batch(dice: &mut Dice, base: Offset, term: Term) -> (BatchHeader, Bytes) {
 
 fn append(dice: &mut Dice, log: &Rc<Log>, model: &mut Model, term: Term) {
     let generation = log.frontiers().generation;
-    if dice.roll(5) == 0 {
+    if dice.below(5) == 0 {
         let index = log.append(term, Entry::Control { payload: Bytes::from_static(b"config") }).expect("it is taken");
         model.ops.push(Op::Control { index, term, generation });
         return;
@@ -323,7 +311,7 @@ async fn search(dice: &mut Dice, log: &Rc<Log>, state: &State) {
     let written = records_of(&state.batches());
     let served: Vec<(i64, i64)> =
         written.range(state.start.offset.0..).map(|(offset, (.., time))| (*offset, *time)).collect();
-    let (wanted, end) = (dice.roll(1100) as i64, log.end_offset());
+    let (wanted, end) = (dice.below(1100) as i64, log.end_offset());
     let found = log.find_by_time(wanted, end).await;
     let newest = log.max_timestamp(end).await;
     if log.failed() {
@@ -338,7 +326,7 @@ async fn search(dice: &mut Dice, log: &Rc<Log>, state: &State) {
 
 async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: u64) {
     let logs = storage.logs();
-    if logs.is_empty() || (logs.len() < 6 && dice.roll(12) == 0) {
+    if logs.is_empty() || (logs.len() < 6 && dice.below(12) == 0) {
         let topic = TopicIdPartition { topic: TopicId(u128::from(next_group) + 1), partition: PartitionId(0) };
         let id = LogId { group: GroupId(next_group), topic, owner_epoch: OwnerEpoch(0) };
         world.borrow_mut().insert(next_group, Model::default());
@@ -346,7 +334,7 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
         log.set_producer_source(Rc::new(Vec::new));
         return;
     }
-    let log = logs[dice.roll(logs.len() as u64) as usize].clone();
+    let log = logs[dice.below(logs.len() as u64) as usize].clone();
     let group = log.id().group.0;
     if log.failed() {
         // Its segments failed. The journal keeps what it had.
@@ -355,17 +343,18 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
     let term = log.last_term().max(log.hard_state().term);
     let with =
         |change: &mut dyn FnMut(&mut Model)| change(world.borrow_mut().get_mut(&group).expect("it is in the model"));
-    match dice.roll(100) {
+    match dice.below(100) {
         0..50 => with(&mut |model| append(dice, &log, model, term)),
         50..58 => {
-            let state = HardState { term: Term(term.0 + dice.roll(2) as i32), vote: Some(NodeId(dice.roll(3) as i32)) };
+            let state =
+                HardState { term: Term(term.0 + dice.below(2) as i32), vote: Some(NodeId(dice.below(3) as i32)) };
             let mut count = 0;
             let ticket = log.save_hard_state(state);
             with(&mut |model| {
                 model.ops.push(Op::Hard { state });
                 count = model.ops.len();
             });
-            if dice.roll(2) == 0 {
+            if dice.below(2) == 0 {
                 log.settled(ticket).await.expect("the log is there");
                 with(&mut |model| (model.acked, model.durable) = (model.acked.max(count), true));
             }
@@ -374,7 +363,7 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             let frontiers = log.frontiers();
             let firsts: Vec<Index> = world.borrow()[&group].now().entries.iter().map(|(first, ..)| *first).collect();
             let cuttable: Vec<Index> = firsts.into_iter().filter(|first| *first > frontiers.durable).collect();
-            if let Some(to) = (!cuttable.is_empty()).then(|| cuttable[dice.roll(cuttable.len() as u64) as usize]) {
+            if let Some(to) = (!cuttable.is_empty()).then(|| cuttable[dice.below(cuttable.len() as u64) as usize]) {
                 let mut count = 0;
                 with(&mut |model| {
                     model.ops.push(Op::Cut { to });
@@ -390,7 +379,7 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             log.committed(durable);
             let (from, to) = (log.log_start().offset, log.offset_after(durable));
             if to > from {
-                let start = log.start_at(Offset(from.0 + 1 + dice.roll((to.0 - from.0) as u64) as i64));
+                let start = log.start_at(Offset(from.0 + 1 + dice.below((to.0 - from.0) as u64) as i64));
                 let mut count = 0;
                 with(&mut |model| {
                     model.ops.push(Op::Start { start });
@@ -425,11 +414,11 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             let state = world.borrow()[&group].now();
             search(dice, &log, &state).await;
         }
-        _ => ailurus_rt::sleep(Duration::from_micros(dice.roll(30_000))).await,
+        _ => ailurus_rt::sleep(Duration::from_micros(dice.below(30_000))).await,
     }
     if !log.failed() {
         with(&mut |model| model.ack_frontier(&log));
-        if dice.roll(3) > 0 {
+        if dice.below(3) > 0 {
             log.committed(log.frontiers().durable);
         }
     }
@@ -449,26 +438,26 @@ fn live(seed: u64, liar: Liar) {
     };
     let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
     let world: World = Rc::default();
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut next_group = 1;
     for _ in 0..4 {
-        sim.crash_after(200 + dice.roll(6000));
-        let (world, seed) = (world.clone(), dice.roll(u64::MAX));
+        sim.crash_after(200 + dice.below(6000));
+        let (world, seed) = (world.clone(), dice.below(u64::MAX));
         let outcome = sim.run(move || async move {
-            let mut dice = Dice(seed);
+            let mut dice = Dice::new(seed);
             let Some((_dir, storage, logs)) = open(liar).await else { return };
             for log in &logs {
                 log.set_config(Policy::of(log.id().group.0).config());
                 log.set_producer_source(Rc::new(Vec::new));
             }
             check_recovered(&logs, &world).await;
-            for step in 0..dice.roll(400) {
+            for step in 0..dice.below(400) {
                 act(&mut dice, &storage, &world, next_group + step).await;
             }
             storage.shutdown().await;
             world.borrow_mut().values_mut().for_each(Model::ack_all);
         });
-        if outcome == Outcome::Finished(()) && (liar == Liar::Failing || dice.roll(2) == 0) {
+        if outcome == Outcome::Finished(()) && (liar == Liar::Failing || dice.below(2) == 0) {
             sim.crash();
         }
         let failed = outcome == Outcome::Fatal(Fatal::DiskFailed);

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use ailurus_model::{Offset, Term};
 use ailurus_record::{BatchBuilder, BatchHeader, Codec, Limits, records};
 use ailurus_rt::fs;
-use ailurus_rt::sim::{DiskFaults, Outcome, Sim, SimConfig, seeds};
+use ailurus_rt::sim::{Dice, DiskFaults, Outcome, Sim, SimConfig, seeds};
 use bytes::Bytes;
 
-use super::model::{Dice, GROUP, dir};
+use super::model::{GROUP, dir};
 use crate::config::LogConfig;
 use crate::segment::frame::{Body, Frame};
 use crate::segment::{OpenAt, Position, SegmentCheckpoint, SegmentLimits, SegmentSet, SegmentShard};
@@ -45,7 +45,7 @@ impl Log {
             ..LogConfig::default()
         };
         Rc::new(RefCell::new(Log {
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             entries: Vec::new(),
             records: BTreeMap::new(),
             controls: Vec::new(),
@@ -231,7 +231,7 @@ fn a_crash_at_any_step_of_compaction_leaves_the_old_or_the_new() {
     let mut crashes = 0;
     for seed in seeds(60) {
         let log = Log::new(seed);
-        let mut dice = Dice(!seed);
+        let mut dice = Dice::new(!seed);
         let disk = DiskFaults { sector_bytes: 512, ..DiskFaults::default() };
         let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
         for _ in 0..5 {

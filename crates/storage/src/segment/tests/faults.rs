@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use ailurus_model::{Index, Offset};
 use ailurus_rt::fs;
-use ailurus_rt::sim::{DiskFaults, DiskOp, Outcome, Sim, SimConfig};
+use ailurus_rt::sim::{Dice, DiskFaults, DiskOp, Outcome, Sim, SimConfig};
 
-use super::model::{Dice, Model, dir, shard, tiny};
+use super::model::{Model, dir, shard, tiny};
 use super::random::{Shared, checkpoint, live, open};
 use crate::segment::frame::Body;
 use crate::segment::{Frame, SegmentError, SegmentSet};
@@ -154,7 +154,7 @@ fn a_disk_that_does_not_flush_is_noticed() {
     let noticed = (0..20).any(|seed| {
         let disk = DiskFaults { honour_flush: false, ..DiskFaults::default() };
         let (mut sim, model) = machine(seed, disk);
-        let mut dice = Dice(!seed);
+        let mut dice = Dice::new(!seed);
         let lied_to = catch_unwind(AssertUnwindSafe(|| {
             for _ in 0..4 {
                 let model = model.clone();

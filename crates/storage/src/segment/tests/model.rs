@@ -7,6 +7,8 @@ use ailurus_model::{GroupId, Index, Offset, Term};
 use ailurus_record::{BatchBuilder, BatchHeader, Limits, records};
 use bytes::Bytes;
 
+use ailurus_rt::sim::Dice;
+
 use crate::config::LogConfig;
 use crate::segment::frame::{Body, Frame};
 use crate::segment::{
@@ -14,20 +16,6 @@ use crate::segment::{
 };
 
 pub(super) const GROUP: GroupId = GroupId(42);
-
-/// A small generator of its own, so that the model does not take part in the machine's chance.
-#[derive(Clone)]
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 /// The log as the journal has it.
 pub(super) struct Model {
@@ -46,7 +34,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(seed: u64, config: LogConfig) -> Self {
         Model {
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             entries: Vec::new(),
             start: Position::START,
             term: Term(1),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ailurus_model::Index;
 use ailurus_rt::fs;
-use ailurus_rt::sim::{DiskFaults, Outcome, Sim, SimConfig, seeds};
+use ailurus_rt::sim::{Dice, DiskFaults, Outcome, Sim, SimConfig, seeds};
 
-use super::model::{Dice, Model, dir, shard, tiny};
+use super::model::{Model, dir, shard, tiny};
 use crate::segment::{SegmentError, SegmentSet};
 
 pub(super) type Shared = Rc<RefCell<Model>>;
@@ -117,7 +117,7 @@ fn random_operations_agree_with_the_model() {
 fn whatever_was_flushed_survives_a_crash_at_any_moment() {
     for seed in seeds(150) {
         let model = shared(seed);
-        let mut dice = Dice(!seed);
+        let mut dice = Dice::new(!seed);
         let disk = DiskFaults { sector_bytes: 512, ..DiskFaults::default() };
         let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
         for _ in 0..6 {
@@ -154,7 +154,7 @@ async fn live_beside_a_flusher(model: Shared, steps: u64) {
 fn flushes_beside_appends_cover_what_they_say() {
     for seed in seeds(100) {
         let model = shared(seed);
-        let mut dice = Dice(!seed);
+        let mut dice = Dice::new(!seed);
         let disk = DiskFaults { latency: Duration::from_micros(100), ..DiskFaults::default() };
         let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
         for _ in 0..6 {

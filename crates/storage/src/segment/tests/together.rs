@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use ailurus_model::{Offset, Term};
 use ailurus_record::{BatchBuilder, Limits, crc_ok, records};
-use ailurus_rt::sim::{DiskFaults, Sim, SimConfig, seeds};
+use ailurus_rt::sim::{Dice, DiskFaults, Sim, SimConfig, seeds};
 use ailurus_rt::{Group, fs};
 use bytes::Bytes;
 
-use super::model::{Dice, GROUP, Model, dir, shard, tiny};
+use super::model::{GROUP, Model, dir, shard, tiny};
 use super::random::open;
 use crate::config::LogConfig;
 use crate::segment::frame::{Body, Frame};
@@ -67,7 +67,7 @@ fn readers_are_never_in_the_way_of_compaction_and_retention() {
     for seed in seeds(3) {
         let disk = DiskFaults { latency: Duration::from_micros(100), ..DiskFaults::default() };
         let mut sim = Sim::new(seed, SimConfig { shards: 1, disk, ..SimConfig::default() });
-        sim.run(move || beside_readers(Dice(seed))).finished();
+        sim.run(move || beside_readers(Dice::new(seed))).finished();
     }
 }
 
@@ -77,7 +77,7 @@ async fn beside_readers(mut dice: Dice) {
     fs::create_dir_all(&PathBuf::from("/data")).await.expect("makes a directory");
     let (stop, rounds) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
     let readers: Vec<_> = (0..2)
-        .map(|n| reader(set.clone(), stop.clone(), Dice(n), rounds.clone()))
+        .map(|n| reader(set.clone(), stop.clone(), Dice::new(n), rounds.clone()))
         .map(|reader| ailurus_rt::spawn(Group::Fetch, reader))
         .collect();
     let mut compacted = 0;

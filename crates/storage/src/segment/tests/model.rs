@@ -5,9 +5,8 @@ use std::rc::Rc;
 
 use ailurus_model::{GroupId, Index, Offset, Term};
 use ailurus_record::{BatchBuilder, BatchHeader, Limits, records};
-use bytes::Bytes;
-
 use ailurus_rt::sim::Dice;
+use bytes::Bytes;
 
 use crate::config::LogConfig;
 use crate::segment::frame::{Body, Frame};

@@ -52,9 +52,14 @@ class Broker:
 class Process(Broker):
     """A broker that is a child of this process."""
 
+    #: Where data directories are made; where temporary files are, if not set.
+    scratch: typing.ClassVar[pathlib.Path | None] = None
+
     def __init__(self, name: str):
         super().__init__(f"127.0.0.1:{free_port()}")
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"compat-{name}-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"compat-{name}-", dir=self.scratch))
+        #: Words before the command: what puts it on a CPU or into a cgroup. The process must stay the same one.
+        self.prefix: list[str] = []
         self.log = tools.LOGS / f"{name}.broker.log"
         self.log.unlink(missing_ok=True)
         self.child: subprocess.Popen[bytes] | None = None
@@ -66,7 +71,7 @@ class Process(Broker):
     def start(self) -> None:
         """Starts the process; does not wait until it serves."""
         with self.log.open("ab") as log:
-            self.child = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.child = subprocess.Popen([*self.prefix, *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait_ready(self) -> None:
         """Until a connection is accepted."""
@@ -104,6 +109,8 @@ class Process(Broker):
 class Ailurus(Process):
     """The broker of this repository."""
 
+    mode: typing.ClassVar[str] = "dev"
+
     def __init__(self, program: pathlib.Path, suite: typing.Any, shards: int, out: typing.TextIO):
         super().__init__(suite.name)
         self.program = program
@@ -116,7 +123,7 @@ class Ailurus(Process):
         return [
             str(self.program),
             "start",
-            *("--mode", "dev"),
+            *("--mode", self.mode),
             *("--data-dir", str(self.folder / "data")),
             *("--kafka-addr", self.address),
             *("--admin-addr", f"127.0.0.1:{self.admin_port}"),
@@ -130,12 +137,14 @@ class Kafka(Process):
 
     # The JVM says 128 + SIGTERM after an orderly end.
     GOOD_ENDS = (0, 143)
+    #: What the suites need is a small one.
+    jvm: typing.ClassVar[list[str]] = ["-Xmx1g", "-XX:+UseSerialGC"]
 
     def __init__(self, suite: typing.Any, out: typing.TextIO):
         super().__init__(suite.name)
         jars = tools.CACHE / "oracle"
         tools.maven(out, tools.COMPAT / "oracle", jars)
-        self.java = ["java", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
+        self.java = ["java", *self.jvm, "-cp", f"{jars}/*"]
         self.properties = self.folder / "server.properties"
         self.properties.write_text(self._properties(suite.settings))
         cluster = "MkU3OEVBNTcwNTJENDM2Qk"

@@ -1,0 +1,76 @@
+"""W8: what a GB costs that is produced once and consumed once.
+
+rdkafka_performance produces 1 KiB records to 12 partitions as fast as it may (acks=all, linger 1 ms) while another one consumes
+them. The broker's CPU is that of the process from before the first record until 3 s behind the last acknowledgement. The load's
+core is full then, so rates are those of the client; only CPU per GB is compared.
+"""
+
+import time
+import typing
+
+import clients
+import probe
+from bench import MB, TAIL_SECONDS, Bench, Row, Window, costs
+from goals import Goal, ratio
+from subjects import D, ONE_AND_ONE, R, Subject
+
+NAME = "W8"
+ABOUT = "CPU per GB produced plus consumed once, as fast as rdkafka_performance goes"
+MINUTES = 14
+COLUMNS = {
+    "cpu_s_per_gb": "broker CPU s/GB",
+    "machine_s_per_gb": "both CPUs s/GB",
+    "mb_per_s_in": "MB/s in",
+    "load_busy": "load busy",
+    "switches_per_gb": "switches/GB",
+    "peak_resident_mib": "peak RSS MiB",
+}
+PARTITIONS = 12
+
+
+def measure(bench: Bench) -> list[Row]:
+    def once(subject: Subject, klass: str, repeat: int) -> typing.Iterator[Row]:
+        yield bench.row(NAME, subject, klass, "1 KiB", repeat, cost(bench, subject, klass))
+
+    return bench.rounds(NAME, ("ailurus", "kafka", "null"), ONE_AND_ONE, once)
+
+
+def cost(bench: Bench, subject: Subject, klass: str) -> Row:
+    """One GB and a half through a fresh topic."""
+    topic = f"cost-{klass.lower()}"
+    records = bench.pick(1_500_000, 200_000)
+    bench.clients.create(subject.address, topic, PARTITIONS, subject.topic_settings(klass))
+    window = Window(subject)
+    window.begin()
+    with bench.clients.consume(subject.address, topic, PARTITIONS, records) as consumer:
+        background = clients.Background(consumer, 300)
+        with bench.clients.produce(subject.address, topic, records) as producer:
+            began = time.monotonic()
+            produced = clients.performance_counts(producer.finish(240))
+            seconds = time.monotonic() - began
+        clients.consumed_to_end(consumer, background, 30)
+        consumed = clients.performance_counts(background.finish())
+    # Before the tail, in which the load has ended.
+    busy = probe.difference(window.first, probe.look(subject.pid), set(subject.setup.load_cpus))["load_busy"]
+    time.sleep(TAIL_SECONDS)
+    window.end()
+    found = window.numbers()
+    gigabytes = produced["bytes"] / 1e9
+    return {
+        **found,
+        **costs(window, produced["bytes"]),
+        "load_busy": busy,
+        "mb_per_s_in": round(produced["bytes"] / seconds / MB, 2),
+        "consumed_share": round(consumed["bytes"] / max(1, produced["bytes"]), 4),
+        "machine_s_per_gb": round(found["machine_cpu_seconds"] / gigabytes, 4),
+        "switches_per_gb": round((found["switches_voluntary"] + found["switches_involuntary"]) / gigabytes),
+    }
+
+
+def goals(rows: list[Row]) -> list[Goal]:
+    found = []
+    for klass in (D, R):
+        of_class = f"class {klass}"
+        found.append(ratio(rows, f"W8 broker CPU per GB, {of_class}, against Kafka", "cpu_s_per_gb", klass, "kafka", at_most=1 / 4))
+        found.append(ratio(rows, f"W8 broker CPU per GB, {of_class}, against the null broker", "cpu_s_per_gb", klass, "null", at_most=1.5))
+    return found

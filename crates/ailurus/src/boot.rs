@@ -386,6 +386,7 @@ fn storage(config: &BrokerConfig, dir: &Path) -> StorageConfig {
     StorageConfig {
         journal_file_bytes: config.journal_file_bytes as u64,
         journal_bytes_max: config.journal_max_bytes as u64,
+        write_caching_bytes_max: config.storage_write_caching_max_bytes as u64,
         tail_bytes_max: config.storage_tail_max_bytes as u64,
         cache_bytes: config.storage_cache_bytes as u64,
         handles_max: segment_files_max(config) / usize::from(rt::shard_count()),

@@ -352,6 +352,9 @@ fn storage_families(shards: &[Shard]) -> Vec<Family> {
         counters(shards, "ailurus_journal_recycled_total", "Journal files that became free again.", |s| {
             s.storage.journal.recycled
         }),
+        gauges(shards, "ailurus_journal_unflushed_bytes", "Bytes of entries that are not flushed.", |s| {
+            s.storage.journal.unflushed_bytes as f64
+        }),
         gauges(shards, "ailurus_journal_file_bytes", "Size of all journal files.", |s| {
             s.storage.journal.file_bytes as f64
         }),

@@ -10,7 +10,7 @@ use ailurus_model::{GroupId, OwnerEpoch, Revision, Term, TopicId, TopicIdPartiti
 use ailurus_partition::Partition;
 use ailurus_rt::{self as rt, Lane};
 use ailurus_settings::TopicConfig;
-use ailurus_storage::{Log, LogConfig, LogId};
+use ailurus_storage::{Log, LogConfig, LogId, WriteCaching};
 
 use crate::change::{Change, Delta};
 use crate::cluster::Cluster;
@@ -113,7 +113,7 @@ impl Cluster {
             max_compaction_lag_ms: config.max_compaction_lag_ms,
             min_cleanable_dirty_permille: (config.min_cleanable_dirty_ratio * 1000.0) as u32,
             max_message_bytes: config.max_message_bytes as u32,
-            write_caching: false,
+            write_caching: config.write_caching.then(|| write_caching(config)),
             internal: topic.is_internal(),
         }
     }
@@ -154,6 +154,16 @@ impl Cluster {
             self.note_leader(report);
         }
     }
+}
+
+/// What `flush.ms` and `flush.messages` mean for a topic with `write.caching`.
+fn write_caching(config: &TopicConfig) -> WriteCaching {
+    let flush_after = match config.flush_ms {
+        // Kafka's default: whenever the operating system does. Here there is a bound.
+        i64::MAX => WriteCaching::FLUSH_AFTER,
+        ms => Duration::from_millis(ms.unsigned_abs()),
+    };
+    WriteCaching { flush_after, flush_records: config.flush_messages.unsigned_abs() }
 }
 
 /// A partition is led: what its owner tells all shards. The way from the owner is not the way from shard 0, so it may

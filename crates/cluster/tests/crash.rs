@@ -1,6 +1,7 @@
 //! From produce to recovery on the simulated machine: idempotent producers write through the cluster to partitions on
 //! several shards, the power fails at a random step, the node comes back with another number of shards, and what was
-//! acknowledged must be there once, in order, at its offset, with its content.
+//! acknowledged must be there once, in order, at its offset, with its content. Of a topic with write caching the end may be
+//! gone, up to a bound, and nothing else: see [`caching`].
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -24,6 +25,9 @@ use ailurus_rt::{self as rt, Lane, Sharded};
 use ailurus_settings::{BrokerSettings, Layer};
 use ailurus_storage::StorageConfig;
 use bytes::Bytes;
+
+#[path = "crash/caching.rs"]
+mod caching;
 
 const PARTITIONS: i32 = 5;
 const PRODUCERS: i64 = 4;
@@ -75,26 +79,27 @@ async fn boot(honest: bool) -> Sharded<Cluster> {
     cluster
 }
 
-fn target(cluster: &Cluster, partition: i32) -> TopicIdPartition {
-    cluster.state().topic("t").unwrap().partition(PartitionId(partition))
+fn target(cluster: &Cluster, topic: &str, partition: i32) -> TopicIdPartition {
+    cluster.state().topic(topic).unwrap().partition(PartitionId(partition))
 }
 
 /// Runs `ask` at the owner of the partition.
 async fn at_owner<R: Send + 'static, F: Future<Output = R> + 'static>(
     cluster: Sharded<Cluster>,
+    topic: &str,
     partition: i32,
     ask: impl FnOnce(Rc<Partition>) -> F + Send + 'static,
 ) -> R {
     let local = cluster.local();
-    let target = target(&local, partition);
+    let target = target(&local, topic, partition);
     let owner = local.shard_of(target).unwrap();
     let ask = move |owner: Rc<Cluster>| async move { ask(owner.partition(target).unwrap()).await };
     cluster.on_async(owner, Lane::Kafka, ask).await
 }
 
 /// Sends one batch; the offset of its first record, or nothing if it was not acknowledged.
-async fn produce(cluster: Sharded<Cluster>, partition: i32, bytes: Bytes) -> Option<i64> {
-    at_owner(cluster, partition, move |partition| async move {
+async fn produce(cluster: Sharded<Cluster>, topic: &str, partition: i32, bytes: Bytes) -> Option<i64> {
+    at_owner(cluster, topic, partition, move |partition| async move {
         let batch = verify(bytes, &Limits::PRODUCE).unwrap();
         match partition.append(&batch, Origin::Client, rt::unix_ms()) {
             AppendOutcome::Appended(appended) | AppendOutcome::Duplicate(appended) => {
@@ -116,7 +121,7 @@ async fn producer(cluster: Sharded<Cluster>, world: Shared, id: i64, batches: u3
             let next = *world.next.entry(key).or_default();
             *world.pending.entry(key).or_insert((next, 1 + rt::random_below(3) as i32))
         };
-        let Some(base) = produce(cluster, partition, batch(id, first, count)).await else { return };
+        let Some(base) = produce(cluster, "t", partition, batch(id, first, count)).await else { return };
         let mut world = world.borrow_mut();
         world.pending.remove(&key);
         world.next.insert(key, first + count);
@@ -125,8 +130,8 @@ async fn producer(cluster: Sharded<Cluster>, world: Shared, id: i64, batches: u3
 }
 
 /// All records of a partition: offset and value.
-async fn read_all(cluster: Sharded<Cluster>, partition: i32) -> Vec<(i64, Bytes)> {
-    at_owner(cluster, partition, |partition| async move {
+async fn read_all(cluster: Sharded<Cluster>, topic: &str, partition: i32) -> Vec<(i64, Bytes)> {
+    at_owner(cluster, topic, partition, |partition| async move {
         let mut found = Vec::new();
         let mut next = partition.log_start();
         while next < partition.high_watermark() {
@@ -148,7 +153,7 @@ async fn read_all(cluster: Sharded<Cluster>, partition: i32) -> Vec<(i64, Bytes)
 /// Holds what is there against what the world knows.
 async fn check(cluster: Sharded<Cluster>, world: &Shared) {
     for partition in 0..PARTITIONS {
-        let found = read_all(cluster, partition).await;
+        let found = read_all(cluster, "t", partition).await;
         let gapless = found.iter().enumerate().all(|(place, (offset, _))| *offset == place as i64);
         assert!(gapless, "partition {partition}: offsets have a gap");
         let mut next: BTreeMap<i64, i32> = BTreeMap::new();
@@ -171,7 +176,7 @@ async fn check(cluster: Sharded<Cluster>, world: &Shared) {
                 assert_eq!(bytes[..], value(*id, first + step)[..], "partition {partition} at {base}");
             }
         }
-        assert!(at_owner(cluster, partition, |p| async move { p.log_start() }).await == Offset::ZERO);
+        assert!(at_owner(cluster, "t", partition, |p| async move { p.log_start() }).await == Offset::ZERO);
     }
 }
 

@@ -175,7 +175,12 @@ impl Replica {
         }
         assert_eq!(base, self.next_offset(), "a proposal follows the log's end");
         let index = self.log.append(self.term, entry)?;
-        Ok(Receipt { base, last, index, generation: self.log.frontiers().generation })
+        let frontiers = self.log.frontiers();
+        if frontiers.committable >= index {
+            // From memory: nothing else will ring.
+            self.advance();
+        }
+        Ok(Receipt { base, last, index, generation: frontiers.generation })
     }
 
     /// A receipt for entries that are in the log already, such as the original of a duplicate.
@@ -188,7 +193,10 @@ impl Replica {
         match acks {
             Acks::None => Settlement::Kept,
             Acks::Leader => self.until_written(receipt).await,
-            Acks::All => self.until_committed(receipt.index, receipt.generation).await,
+            Acks::All => match self.until_committed(receipt.index, receipt.generation).await {
+                Settlement::Kept => self.until_acknowledgeable(receipt).await,
+                other => other,
+            },
         }
     }
 
@@ -267,8 +275,14 @@ impl Replica {
     }
 
     async fn until_written(&self, receipt: Receipt) -> Settlement {
-        let written = || self.log.frontiers().written >= receipt.index;
+        let written = || self.log.frontiers().written.max(self.log.acknowledgeable()) >= receipt.index;
         self.settle(self.log.progress(), receipt.index, receipt.generation, written).await
+    }
+
+    /// What is committed waits here only if it was committed from memory, and writes are no longer cached.
+    async fn until_acknowledgeable(&self, receipt: Receipt) -> Settlement {
+        let acknowledgeable = || self.log.acknowledgeable() >= receipt.index;
+        self.settle(self.log.progress(), receipt.index, receipt.generation, acknowledgeable).await
     }
 
     async fn until_committed(&self, index: Index, generation: u32) -> Settlement {
@@ -289,17 +303,17 @@ impl Replica {
         .await
     }
 
-    /// Brings commit and high watermark up to what the log says is durable. One member is its own majority.
+    /// Brings commit and high watermark up to what the log says may be committed. One member is its own majority.
     fn advance(&self) {
         let failed = self.log.failed() && self.role.replace(Role::Offline) != Role::Offline;
         let start = self.log.log_start().offset;
         let started = self.told_start.replace(start) != start;
-        let durable = self.log.frontiers().durable;
-        let committed = durable > self.committed.get();
+        let committable = self.log.frontiers().committable;
+        let committed = committable > self.committed.get();
         if committed {
-            self.committed.set(durable);
-            self.log.committed(durable);
-            self.high_watermark.set(self.log.offset_after(durable));
+            self.committed.set(committable);
+            self.log.committed(committable);
+            self.high_watermark.set(self.log.offset_after(committable));
         }
         if committed || started || failed {
             self.moved.notify_all();

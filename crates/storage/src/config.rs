@@ -16,6 +16,9 @@ pub struct StorageConfig {
     pub journal_bytes_max: u64,
     /// Entry bytes that one commit gathers at most; what comes later goes into the next.
     pub commit_bytes_max: u64,
+    /// Bytes of the journal that are not flushed, up to which logs with `write.caching` acknowledge from memory. A quarter
+    /// of them is written and flushed at once.
+    pub write_caching_bytes_max: u64,
     /// First and largest size of a chunk of a log's tail.
     pub tail_chunk_bytes: (usize, usize),
     /// Undrained bytes of one log from which it is drained by itself.
@@ -53,6 +56,7 @@ impl StorageConfig {
             journal_first_file_bytes: 1 << 20,
             journal_bytes_max: 256 << 20,
             commit_bytes_max: 16 << 20,
+            write_caching_bytes_max: 16 << 20,
             tail_chunk_bytes: (4 << 10, 256 << 10),
             drain_bytes: 1 << 20,
             tail_bytes_max: 96 << 20,
@@ -76,6 +80,7 @@ impl StorageConfig {
             journal_first_file_bytes: 16 << 10,
             journal_bytes_max: 96 << 10,
             commit_bytes_max: 12 << 10,
+            write_caching_bytes_max: 8 << 10,
             tail_chunk_bytes: (256, 2 << 10),
             drain_bytes: 4 << 10,
             tail_bytes_max: 48 << 10,
@@ -119,10 +124,32 @@ pub struct LogConfig {
     pub min_cleanable_dirty_permille: u32,
     /// `max.message.bytes`: bounds what a rewritten batch may become.
     pub max_message_bytes: u32,
-    /// `write.caching`: acknowledged from memory on a majority.
-    pub write_caching: bool,
-    /// Belongs to the broker itself (group 0, `__consumer_offsets`): appends go on when the disk is nearly full.
+    /// `write.caching`: acknowledged from memory on a majority. Not looked at where `internal` is set.
+    pub write_caching: Option<WriteCaching>,
+    /// Belongs to the broker itself (group 0, `__consumer_offsets`): appends go on when the disk is nearly full, and
+    /// nothing is acknowledged before it is flushed.
     pub internal: bool,
+}
+
+/// How long a log with `write.caching` may put off its flushes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WriteCaching {
+    /// `flush.ms`: the write and the flush of an append begin this long after it at the latest.
+    pub flush_after: Duration,
+    /// `flush.messages`: from so many records on that are not flushed, each append is flushed before it is acknowledged.
+    pub flush_records: u64,
+}
+
+impl WriteCaching {
+    /// `flush.ms` where it is not set.
+    pub const FLUSH_AFTER: Duration = Duration::from_millis(100);
+}
+
+impl Default for WriteCaching {
+    /// What holds where neither is set.
+    fn default() -> Self {
+        WriteCaching { flush_after: WriteCaching::FLUSH_AFTER, flush_records: u64::MAX }
+    }
 }
 
 impl LogConfig {
@@ -148,7 +175,7 @@ impl Default for LogConfig {
             max_compaction_lag_ms: i64::MAX,
             min_cleanable_dirty_permille: 500,
             max_message_bytes: 1_048_588,
-            write_caching: false,
+            write_caching: None,
             internal: false,
         }
     }

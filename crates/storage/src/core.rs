@@ -101,6 +101,10 @@ impl Core {
     /// Returns when they are, or when the disk is full: then an append gets its refusal rather than a wait for a drain that
     /// cannot be.
     pub(crate) async fn until_room(&self) {
+        if !self.has_room() {
+            // Only what is flushed can be drained.
+            self.journal.hasten();
+        }
         self.room.until(|| (self.has_room() || self.full.get()).then_some(())).await;
     }
 

@@ -4,14 +4,17 @@ use ailurus_model::Index;
 
 /// How far a log has come. Each is the last index that has the property; one before the log start if none has.
 ///
-/// Always: `durable <= written <= appended`. Only `durable` counts towards a quorum (or `appended`, for a topic with
-/// `write.caching`). A suffix truncation raises `generation`: what was promised about indexes of an older generation is void.
+/// Always: `durable <= written <= appended` and `durable <= committable <= appended`. Only what is `committable` counts
+/// towards a quorum: what is durable, and with `write.caching` also what is still in memory. A suffix truncation raises
+/// `generation`: what was promised about indexes of an older generation is void.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frontiers {
     /// Flushed: survives the loss of power.
     pub durable: Index,
     /// The journal write has returned.
     pub written: Index,
+    /// May be committed: durable, unless [`Frontiers::on_cached`] said so before it was.
+    pub committable: Index,
     /// In the tail and on its way to the journal.
     pub appended: Index,
     /// How many suffix truncations there have been since the log was opened.
@@ -21,13 +24,18 @@ pub struct Frontiers {
 impl Frontiers {
     /// Those of a log in which everything up to `last` has been read back and flushed.
     pub fn all_at(last: Index) -> Self {
-        Frontiers { durable: last, written: last, appended: last, generation: 0 }
+        Frontiers { durable: last, written: last, committable: last, appended: last, generation: 0 }
     }
 
     /// An entry ending at `last` is in the tail.
     pub fn on_appended(&mut self, last: Index) {
         assert!(last > self.appended, "appended {} does not rise to {last}", self.appended);
         self.appended = last;
+    }
+
+    /// All that is appended may be committed from memory: the log caches writes.
+    pub fn on_cached(&mut self) {
+        self.committable = self.appended;
     }
 
     /// A journal write that was begun in `generation` has returned. One of an older generation says nothing.
@@ -46,6 +54,7 @@ impl Frontiers {
         }
         assert!(upto <= self.written, "the disk reported {upto} flushed, but only {} was written", self.written);
         self.durable = self.durable.max(upto);
+        self.committable = self.committable.max(upto);
     }
 
     /// The entries after `last` are cut off.
@@ -54,6 +63,7 @@ impl Frontiers {
         self.appended = last;
         self.written = self.written.min(last);
         self.durable = self.durable.min(last);
+        self.committable = self.committable.min(last);
         self.generation += 1;
     }
 }
@@ -71,10 +81,27 @@ mod tests {
         frontiers.on_appended(Index(12));
         frontiers.on_written(0, Index(9));
         frontiers.on_flushed(0, Index(9));
-        assert_eq!(frontiers, Frontiers { durable: Index(-1), written: Index(4), appended: Index(12), generation: 1 });
+        let none = Index(-1);
+        let (written, appended) = (Index(4), Index(12));
+        assert_eq!(frontiers, Frontiers { durable: none, written, committable: none, appended, generation: 1 });
         frontiers.on_written(1, Index(12));
         frontiers.on_flushed(1, Index(12));
-        assert_eq!(frontiers.durable, Index(12));
+        assert_eq!((frontiers.durable, frontiers.committable), (Index(12), Index(12)));
+    }
+
+    #[test]
+    fn what_is_cached_is_committable_before_it_is_durable() {
+        let mut frontiers = Frontiers::all_at(Index(-1));
+        frontiers.on_appended(Index(3));
+        assert_eq!(frontiers.committable, Index(-1));
+        frontiers.on_cached();
+        frontiers.on_appended(Index(7));
+        assert_eq!((frontiers.durable, frontiers.committable), (Index(-1), Index(3)));
+        frontiers.on_written(0, Index(1));
+        frontiers.on_flushed(0, Index(1));
+        assert_eq!((frontiers.durable, frontiers.committable), (Index(1), Index(3)), "it never falls");
+        frontiers.on_truncated(Index(2));
+        assert_eq!((frontiers.durable, frontiers.committable), (Index(1), Index(2)));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! what is committed, and what is known of producers is bytes to it.
 //!
 //! What always holds:
-//! - `durable <= written <= appended`, and only what is flushed is called durable ([`Frontiers`]).
+//! - `durable <= written <= appended`, and only what is flushed is called durable ([`Frontiers`]). Only what is durable may
+//!   be committed, except in logs with `write.caching`, and there at most so many bytes per shard are ahead of the disk.
 //! - One journal flush per commit, whatever the number of partitions in it.
 //! - After a crash every log holds all that was durable, in order, without gaps; of what was not, a prefix per shard.
 //! - Damage to what had been flushed is said and refused, never skipped.
@@ -36,7 +37,7 @@ pub mod segment;
 mod storage;
 mod tail;
 
-pub use config::{LogConfig, StorageConfig};
+pub use config::{LogConfig, StorageConfig, WriteCaching};
 pub use core::DrainCounts;
 pub use datadir::DataDir;
 pub use entry::{Entry, HardState, LogId, Ticket};

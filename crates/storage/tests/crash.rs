@@ -2,7 +2,8 @@
 //!
 //! The model of a log is the list of what was done to it. After a crash the log must be what some prefix of that list
 //! makes, and the prefix must contain everything that the log had called durable. A log with retention may start later
-//! than that; of a compacted one the newest record of each key must be there, and nothing that was never written.
+//! than that; of a compacted one the newest record of each key must be there, and nothing that was never written. What logs
+//! with write caching acknowledged from memory may be gone, all of them together up to the bound.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -21,8 +22,12 @@ use ailurus_rt::sim::disk::DiskFaults;
 use ailurus_rt::sim::{Dice, Outcome, Sim, SimConfig, seeds};
 use ailurus_storage::{
     DataDir, Entry, HardState, Log, LogConfig, LogId, LogStart, ReadError, Storage, StorageConfig, StorageError,
+    WriteCaching,
 };
 use bytes::Bytes;
+
+/// So small that it is reached all the time.
+const WRITE_CACHING_BYTES_MAX: u64 = 4 << 10;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -82,8 +87,11 @@ impl Policy {
         [Policy::Keep, Policy::Delete, Policy::Compact][group as usize % 3]
     }
 
-    fn config(self) -> LogConfig {
-        let small = LogConfig { segment_bytes: 4 << 10, ..LogConfig::keeping() };
+    /// With `caching` it may acknowledge from memory, for longer than most lives last without a flush.
+    fn config(self, caching: bool) -> LogConfig {
+        let flush_after = Duration::from_millis(200);
+        let write_caching = caching.then(|| WriteCaching { flush_after, ..WriteCaching::default() });
+        let small = LogConfig { segment_bytes: 4 << 10, write_caching, ..LogConfig::keeping() };
         match self {
             Policy::Keep => small,
             Policy::Delete => LogConfig { delete: true, retention_bytes: Some(8 << 10), ..small },
@@ -127,6 +135,8 @@ struct Model {
     ops: Vec<Op>,
     /// So many of the operations must survive.
     acked: usize,
+    /// So many were acknowledged, if only from memory.
+    cached: usize,
     durable: bool,
     removing: bool,
 }
@@ -140,16 +150,29 @@ impl Model {
     fn ack_frontier(&mut self, log: &Log) {
         let frontiers = log.frontiers();
         for (place, op) in self.ops.iter().enumerate() {
-            let reached = match op {
+            let reached = |frontier: Index| match op {
                 Op::Batch { last, generation, .. } | Op::Control { index: last, generation, .. } => {
-                    *generation == frontiers.generation && *last <= frontiers.durable
+                    *generation == frontiers.generation && *last <= frontier
                 }
                 _ => false,
             };
-            if reached {
+            if reached(frontiers.durable) {
                 (self.acked, self.durable) = (self.acked.max(place + 1), true);
             }
+            if reached(frontiers.committable) {
+                self.cached = self.cached.max(place + 1);
+            }
         }
+    }
+
+    /// Bytes of batches that were acknowledged, but are not among the first `found` operations.
+    fn lost_bytes(&self, found: usize) -> u64 {
+        let acked = self.acked.max(self.cached);
+        let batches = self.ops.iter().take(acked).skip(found).map(|op| match op {
+            Op::Batch { bytes, .. } => bytes.len() as u64,
+            _ => 0,
+        });
+        batches.sum()
     }
 
     /// The states that the log may be in after a crash.
@@ -186,7 +209,11 @@ enum Liar {
 
 /// `None` if the disk failed meanwhile.
 async fn open(liar: Liar) -> Option<(DataDir, Rc<Storage>, Vec<Rc<Log>>)> {
-    let config = StorageConfig { honest_flush: liar != Liar::Journal, ..StorageConfig::tiny("/data") };
+    let config = StorageConfig {
+        honest_flush: liar != Liar::Journal,
+        write_caching_bytes_max: WRITE_CACHING_BYTES_MAX,
+        ..StorageConfig::tiny("/data")
+    };
     let opened = async {
         let dir = DataDir::open(&config, 1).await?;
         let (storage, logs) = Storage::open(config, ShardId(0)).await?;
@@ -229,6 +256,7 @@ async fn contents(log: &Rc<Log>) -> Vec<Bytes> {
 }
 
 async fn check_recovered(logs: &[Rc<Log>], world: &World) {
+    let mut lost_bytes = 0;
     let groups: Vec<u64> = world.borrow().keys().copied().collect();
     for group in groups {
         let Some(log) = logs.iter().find(|log| log.id().group.0 == group) else {
@@ -245,7 +273,8 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
         let mut world = world.borrow_mut();
         let model = world.get_mut(&group).expect("it is in the model");
         let allowed = model.allowed();
-        let fits = allowed.iter().position(|state| {
+        // The last that fits: what was cached is not lost if only the log start or the hard state says so.
+        let fits = allowed.iter().rposition(|state| {
             state.next() == last.next()
                 && state.hard == log.hard_state()
                 && Policy::of(group).allows(state, log.log_start(), &found)
@@ -260,6 +289,7 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
                 model.ops.iter().skip(model.acked.saturating_sub(1)).collect::<Vec<_>>(),
             );
         };
+        lost_bytes += model.lost_bytes(model.acked + fits);
         let state = State { start: log.log_start(), ..allowed[fits].clone() };
         assert_eq!(log.last_term(), state.entries.last().map_or(state.start.term, |(_, _, term, _)| *term));
         for (first, _, term, batch) in state.entries.iter().filter(|(first, ..)| *first >= state.start.index) {
@@ -271,6 +301,7 @@ async fn check_recovered(logs: &[Rc<Log>], world: &World) {
         assert_eq!(log.frontiers().durable, last, "what recovery gives is flushed");
         *model = Model { base: state, durable: true, removing: model.removing, ..Model::default() };
     }
+    assert!(lost_bytes <= WRITE_CACHING_BYTES_MAX, "{lost_bytes} bytes were acknowledged from memory and are gone");
     for log in logs {
         assert!(
             world.borrow().contains_key(&log.id().group.0),
@@ -330,7 +361,8 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
         let topic = TopicIdPartition { topic: TopicId(u128::from(next_group) + 1), partition: PartitionId(0) };
         let id = LogId { group: GroupId(next_group), topic, owner_epoch: OwnerEpoch(0) };
         world.borrow_mut().insert(next_group, Model::default());
-        let log = storage.create_log(id, Policy::of(next_group).config()).await.expect("it is created");
+        let config = Policy::of(next_group).config(dice.below(2) == 0);
+        let log = storage.create_log(id, config).await.expect("it is created");
         log.set_producer_source(Rc::new(Vec::new));
         return;
     }
@@ -360,9 +392,9 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             }
         }
         58..66 => {
-            let frontiers = log.frontiers();
+            let committable = log.frontiers().committable;
             let firsts: Vec<Index> = world.borrow()[&group].now().entries.iter().map(|(first, ..)| *first).collect();
-            let cuttable: Vec<Index> = firsts.into_iter().filter(|first| *first > frontiers.durable).collect();
+            let cuttable: Vec<Index> = firsts.into_iter().filter(|first| *first > committable).collect();
             if let Some(to) = (!cuttable.is_empty()).then(|| cuttable[dice.below(cuttable.len() as u64) as usize]) {
                 let mut count = 0;
                 with(&mut |model| {
@@ -375,9 +407,9 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             }
         }
         66..72 => {
-            let durable = log.frontiers().durable;
-            log.committed(durable);
-            let (from, to) = (log.log_start().offset, log.offset_after(durable));
+            let committable = log.frontiers().committable;
+            log.committed(committable);
+            let (from, to) = (log.log_start().offset, log.offset_after(committable));
             if to > from {
                 let start = log.start_at(Offset(from.0 + 1 + dice.below((to.0 - from.0) as u64) as i64));
                 let mut count = 0;
@@ -414,12 +446,13 @@ async fn act(dice: &mut Dice, storage: &Rc<Storage>, world: &World, next_group: 
             let state = world.borrow()[&group].now();
             search(dice, &log, &state).await;
         }
+        94..96 => log.set_config(Policy::of(group).config(dice.below(2) == 0)),
         _ => ailurus_rt::sleep(Duration::from_micros(dice.below(30_000))).await,
     }
     if !log.failed() {
         with(&mut |model| model.ack_frontier(&log));
         if dice.below(3) > 0 {
-            log.committed(log.frontiers().durable);
+            log.committed(log.frontiers().committable);
         }
     }
 }
@@ -447,7 +480,7 @@ fn live(seed: u64, liar: Liar) {
             let mut dice = Dice::new(seed);
             let Some((_dir, storage, logs)) = open(liar).await else { return };
             for log in &logs {
-                log.set_config(Policy::of(log.id().group.0).config());
+                log.set_config(Policy::of(log.id().group.0).config(dice.below(2) == 0));
                 log.set_producer_source(Rc::new(Vec::new));
             }
             check_recovered(&logs, &world).await;

@@ -11,21 +11,10 @@ const FIXED_ROW: Setting = Setting { active: false, ..Setting::blank(Scope::Brok
 const NOT_TIERED: &str = "Tiered storage is not there yet: the value is stored and has no effect.";
 const TIERED_OFF: &str = "Tiered storage is not there yet: only false is taken.";
 const AS_PRODUCED: &str = "Batches are kept as their producers compressed them, whatever stands here.";
-const ALWAYS_FLUSHED: &str = "What is acknowledged has been flushed; the value is stored and has no effect.";
 const THROTTLE: &str = "Kafka's throttle of replication: stored, no effect.";
 
 /// Topic settings without effect.
 pub const TOPIC_ACCEPTED: &[Setting] = &[
-    Setting {
-        name: "write.caching",
-        kind: Boolean,
-        default: Some("false"),
-        valid: OneOf(&["false"]),
-        broker: &[("write.caching", 1)],
-        example: "false",
-        doc: "Acknowledging from memory, before the flush, is not there yet: only false is taken. Ailurus's own.",
-        ..TOPIC_ROW
-    },
     Setting {
         name: "compression.type",
         kind: String,
@@ -75,27 +64,6 @@ pub const TOPIC_ACCEPTED: &[Setting] = &[
         broker: &[("log.segment.delete.delay.ms", 1)],
         example: "60000",
         doc: "Files go when nothing reads them any more; the value is stored and has no effect.",
-        ..TOPIC_ROW
-    },
-    Setting {
-        name: "flush.messages",
-        kind: Long,
-        default: Some("9223372036854775807"),
-        valid: AtLeast(1),
-        broker: &[("log.flush.interval.messages", 1)],
-        example: "10000",
-        doc: ALWAYS_FLUSHED,
-        ..TOPIC_ROW
-    },
-    Setting {
-        name: "flush.ms",
-        kind: Long,
-        unit: Milliseconds,
-        default: Some("9223372036854775807"),
-        valid: AtLeast(0),
-        broker: &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)],
-        example: "1000",
-        doc: ALWAYS_FLUSHED,
         ..TOPIC_ROW
     },
     Setting {

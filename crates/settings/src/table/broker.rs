@@ -42,6 +42,8 @@ settings! {
     storage_cache_bytes: i64 = "storage.cache.bytes" { unit: Bytes, default: Some("33554432"), valid: AtLeast(0), example: "268435456" }
     "Appends that wait to be moved from the journal to their segments, per shard; beyond it producers wait."
     storage_tail_max_bytes: i64 = "storage.tail.max.bytes" { unit: Bytes, default: Some("100663296"), valid: AtLeast(1 << 20), example: "268435456" }
+    "Appends to topics with `write.caching` are acknowledged from memory while no more than this of the shard waits for its flush, and after their flush otherwise. It bounds what a crash may lose. A quarter of it is flushed without waiting for `flush.ms`."
+    storage_write_caching_max_bytes: i64 = "storage.write.caching.max.bytes" { unit: Bytes, default: Some("16777216"), valid: AtLeast(1 << 16), example: "4194304" }
     "Segment files open at a time, per shard."
     storage_handles_max: i32 = "storage.handles.max" { default: Some("1024"), valid: AtLeast(16), example: "4096" }
     "Size of a journal file; they are written once and then used in turn."

@@ -75,4 +75,17 @@ settings! {
     min_cleanable_dirty_ratio: f64 = "min.cleanable.dirty.ratio" {
         default: Some("0.5"), valid: Between(0, 1), broker: &[("log.cleaner.min.cleanable.ratio", 1)], example: "0.1",
     }
+    "Whether appends are acknowledged (acks=1 and acks=all) and shown to consumers from memory on a majority, and flushed in the background. A power cut, a crash of the system and also the end of the broker's process (kill -9, a failed disk) then lose what was acknowledged last: what came within `flush.ms` and the time that a flush takes, and never more than `storage.write.caching.max.bytes` of a shard. What is lost is always the end of a log, and committed group offsets may then lie behind it. A clean stop loses nothing. When it is set to false, what is in memory is flushed at once, and the next acknowledgement waits for that. Without effect for `__consumer_offsets` and the broker's other own topics. Ailurus's own; Redpanda has it too."
+    write_caching: bool = "write.caching" {
+        default: Some("false"), broker: &[("write.caching", 1)], example: "true",
+    }
+    "Where `write.caching` is true: how long after an append its flush begins at the latest, if the disk keeps up. At Kafka's default, which leaves it to the operating system, 100 ms. Otherwise without effect: what is acknowledged has been flushed."
+    flush_ms: i64 = "flush.ms" {
+        unit: Milliseconds, default: Some("9223372036854775807"), valid: AtLeast(0), example: "1000",
+        broker: &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)],
+    }
+    "Where `write.caching` is true: from so many records of a partition on that are not flushed, an append is flushed before it is acknowledged; 1 flushes each, as without `write.caching`. Otherwise without effect: what is acknowledged has been flushed."
+    flush_messages: i64 = "flush.messages" {
+        default: Some("9223372036854775807"), valid: AtLeast(1), broker: &[("log.flush.interval.messages", 1)], example: "10000",
+    }
 }

@@ -48,8 +48,8 @@ fn topics_change_as_asked() {
         ("", "compression.type=zstd message.format.version=3.0", "compression.type=zstd message.format.version=3.0"),
         (
             "",
-            "message.timestamp.type=LogAppendTime write.caching=FALSE",
-            "message.timestamp.type=LogAppendTime write.caching=false",
+            "message.timestamp.type=LogAppendTime write.caching=TRUE",
+            "message.timestamp.type=LogAppendTime write.caching=true",
         ),
     ];
     for (current, change, expected) in cases {

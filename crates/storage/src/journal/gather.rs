@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use ailurus_model::Index;
-use ailurus_rt::DmaBuf;
+use ailurus_rt::{DmaBuf, Instant};
 use crc32c::crc32c_append;
 
 use super::format::{BLOCK, COMMIT_HEAD_LEN, CommitHead, ENTRY_HEAD_LEN, EntryHead, start_crc};
@@ -14,7 +14,16 @@ const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// A commit's first buffer has at least this size.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
 
-/// What one commit makes true for one log.
+/// When an entry is to be on its way to the disk at the latest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Due {
+    /// Somebody waits for it.
+    Now,
+    /// Nobody does. It goes with whatever goes earlier.
+    By(Instant),
+}
+
+/// What one commit makes true for one log, and when that is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Mark {
     /// The log's truncation generation when the entry was appended.
@@ -29,6 +38,8 @@ pub(crate) struct Mark {
     pub(crate) carried: Option<(u64, Index)>,
     /// The commit says that the log has left this journal.
     pub(crate) ended: bool,
+    /// When the entry is to be on its way.
+    pub(crate) due: Due,
 }
 
 impl Mark {
@@ -38,12 +49,15 @@ impl Mark {
         self.drained = later.drained.or(before.drained);
         self.carried = later.carried.or(before.carried);
         self.ended = later.ended || before.ended;
+        self.due = later.due.min(before.due);
     }
 }
 
 /// A commit that is not under way yet.
 pub(crate) struct Gathering {
     pub(crate) number: u64,
+    /// The earliest of its entries' times.
+    pub(crate) due: Due,
     buffers: Vec<DmaBuf>,
     heads_crc: u32,
     length: u64,
@@ -62,8 +76,8 @@ pub(crate) struct Sealed {
 
 impl Gathering {
     /// An empty commit.
-    pub(crate) fn new(number: u64, salt: u64) -> Self {
-        Gathering { number, buffers: Vec::new(), heads_crc: start_crc(salt), length: 0, members: Vec::new() }
+    pub(crate) fn new(number: u64, salt: u64, due: Due) -> Self {
+        Gathering { number, due, buffers: Vec::new(), heads_crc: start_crc(salt), length: 0, members: Vec::new() }
     }
 
     /// Bytes of entries so far.

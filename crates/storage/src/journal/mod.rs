@@ -1,7 +1,8 @@
 //! The journal of a shard: everything that its logs append becomes durable here, together.
 //!
 //! One commit at a time: gather, write, flush. While a commit is written and flushed the next one gathers, so the number
-//! of flushes follows the disk's speed and never the number of partitions.
+//! of flushes follows the disk's speed and never the number of partitions. A commit in which nobody waits for anything
+//! gathers on until it is due: until its oldest entry's time has come, somebody asks, or it is large.
 //!
 //! What always holds:
 //! - Commits are numbered without gaps, and commit n+1 is written only after commit n was flushed. So at most one commit
@@ -29,7 +30,7 @@ use ailurus_rt::{self as rt, DmaBuf, File, IoClass, OpenOptions};
 use crate::Log;
 use crate::config::StorageConfig;
 use format::{BLOCK, EntryHead, FileHead};
-use gather::{Gathering, Mark, Sealed};
+use gather::{Due, Gathering, Mark, Sealed};
 use ring::{JournalFile, Ring};
 
 /// How long a journal without room waits before it asks the disk for space again.
@@ -50,6 +51,8 @@ pub struct JournalStats {
     pub bytes: u64,
     /// Files that became free for another use.
     pub recycled: u64,
+    /// Bytes of entries that are not flushed now.
+    pub unflushed_bytes: u64,
     /// Bytes of all journal files now.
     pub file_bytes: u64,
     /// Files that hold part of the journal now.
@@ -65,8 +68,10 @@ pub(crate) struct Journal {
     next_number: Cell<u64>,
     flushed: Watch<u64>,
     ring: RefCell<Ring>,
-    /// Something was appended, or the journal is to end.
-    appended: Notify,
+    /// Bytes of entries that gather or are under way.
+    unflushed_bytes: Cell<u64>,
+    /// A commit is due, or due earlier than it was; or the journal is to end.
+    hastened: Notify,
     /// A file became the head, was retired or became spare.
     turned: Notify,
     closing: Cell<bool>,
@@ -85,7 +90,8 @@ impl Journal {
             next_number: Cell::new(last + 1),
             flushed: Watch::new(last),
             ring: RefCell::new(ring),
-            appended: Notify::new(),
+            unflushed_bytes: Cell::new(0),
+            hastened: Notify::new(),
             turned: Notify::new(),
             closing: Cell::new(false),
             out_of_space: Cell::new(false),
@@ -93,7 +99,7 @@ impl Journal {
         })
     }
 
-    /// Puts an entry of `log` into the next commit.
+    /// Puts an entry of `log` into the next commit, which is on its way when `mark` says that it is due, or before.
     ///
     /// Once the journal is closed this does nothing: the entry never settles, as if the process had ended before it.
     pub(crate) fn append(&self, log: &Rc<Log>, head: &EntryHead, payload: &[&[u8]], mark: Mark) {
@@ -105,22 +111,42 @@ impl Journal {
             commit.length() > 0 && commit.length() + u64::from(head.len) > self.config.commit_bytes_max
         });
         if full {
-            let number = self.next_number.get();
-            self.next_number.set(number + 1);
-            queue.push_back(Gathering::new(number, self.salt));
+            queue.push_back(self.next_commit(mark.due));
         }
         let commit = queue.back_mut().expect("there is one now");
+        let before = commit.length();
         commit.push(head, payload);
+        let grown = commit.length() - before;
+        self.unflushed_bytes.set(self.unflushed_bytes.get() + grown);
+        let became_large = !self.is_large(before) && self.is_large(commit.length());
+        let hastened = full || became_large || mark.due < commit.due;
+        commit.due = commit.due.min(mark.due);
         let slot = log.commit_slot.get().filter(|(number, _)| *number == commit.number).map(|(_, slot)| slot);
         let slot = commit.mark(log, slot, mark);
         log.commit_slot.set(Some((commit.number, slot)));
         drop(queue);
         self.count(|stats| stats.entries += 1);
-        self.appended.notify_all();
+        if hastened {
+            self.hastened.notify_all();
+        }
+    }
+
+    /// Has everything that was appended written and flushed as soon as can be.
+    pub(crate) fn hasten(&self) {
+        if let Some(commit) = self.gathering.borrow_mut().back_mut() {
+            commit.due = Due::Now;
+        }
+        self.hastened.notify_all();
+    }
+
+    /// Bytes of entries that are not flushed yet.
+    pub(crate) fn unflushed_bytes(&self) -> u64 {
+        self.unflushed_bytes.get()
     }
 
     /// Returns when everything appended before the call is flushed.
     pub(crate) async fn settled(&self) {
+        self.hasten();
         let last = self.next_number.get() - 1;
         self.flushed.until(|flushed| flushed >= last).await;
     }
@@ -128,7 +154,12 @@ impl Journal {
     /// Counts since start, and the state of the files.
     pub(crate) fn stats(&self) -> JournalStats {
         let ring = self.ring.borrow();
-        JournalStats { file_bytes: ring.bytes(), live_files: ring.live.len() as u64, ..self.stats.get() }
+        JournalStats {
+            unflushed_bytes: self.unflushed_bytes.get(),
+            file_bytes: ring.bytes(),
+            live_files: ring.live.len() as u64,
+            ..self.stats.get()
+        }
     }
 
     /// Bytes of the file that it needs next and does not have yet.
@@ -169,11 +200,9 @@ impl Journal {
     pub(crate) fn nudge(&self) {
         let mut queue = self.gathering.borrow_mut();
         if queue.is_empty() && !self.closing.get() {
-            let number = self.next_number.get();
-            self.next_number.set(number + 1);
-            queue.push_back(Gathering::new(number, self.salt));
+            queue.push_back(self.next_commit(Due::Now));
             drop(queue);
-            self.appended.notify_all();
+            self.hastened.notify_all();
         }
     }
 
@@ -185,25 +214,61 @@ impl Journal {
     /// Takes no more entries, commits what is there and then the mark of a clean shutdown. [`Journal::run`] returns then.
     pub(crate) fn close(&self) {
         self.closing.set(true);
-        self.appended.notify_all();
+        self.hastened.notify_all();
     }
 
     /// Commits until closed. One task per journal.
     pub(crate) async fn run(self: Rc<Self>) {
         loop {
-            self.appended.until(|| (!self.gathering.borrow().is_empty() || self.closing.get()).then_some(())).await;
+            self.until_due().await;
             // All that is runnable now still gets into this commit.
             rt::yield_now().await;
-            while let Some(commit) = self.take() {
+            while let Some(commit) = self.take_due() {
                 self.commit(commit, false).await;
             }
             if self.closing.get() {
-                let number = self.next_number.get();
-                self.next_number.set(number + 1);
-                self.commit(Gathering::new(number, self.salt), true).await;
+                self.commit(self.next_commit(Due::Now), true).await;
                 return;
             }
         }
+    }
+
+    /// Returns when a commit is due or the journal is to end.
+    async fn until_due(&self) {
+        loop {
+            let hastened = self.hastened.notified();
+            match self.due() {
+                Some(Due::Now) => return,
+                Some(Due::By(at)) => match at - rt::now() {
+                    Duration::ZERO => return,
+                    // Whichever comes first, it is looked at again.
+                    left => _ = rt::timeout(left, hastened).await,
+                },
+                None => hastened.await,
+            }
+        }
+    }
+
+    /// When the journal has something to do next.
+    fn due(&self) -> Option<Due> {
+        let queue = self.gathering.borrow();
+        match queue.front() {
+            _ if self.closing.get() => Some(Due::Now),
+            Some(first) if queue.len() > 1 || self.is_large(first.length()) => Some(Due::Now),
+            first => first.map(|commit| commit.due),
+        }
+    }
+
+    /// Whether a commit of this length does not wait for more. What logs with `write.caching` acknowledge while it is under
+    /// way has to find room behind it.
+    fn is_large(&self, length: u64) -> bool {
+        length >= self.config.write_caching_bytes_max / 4
+    }
+
+    fn next_commit(&self, due: Due) -> Gathering {
+        let number = self.next_number.get();
+        self.next_number.set(number + 1);
+        Gathering::new(number, self.salt, due)
     }
 
     /// Keeps a spare file ready, as long as the limit allows one. One task per journal.
@@ -243,11 +308,16 @@ impl Journal {
         (head * 4).min(self.config.journal_file_bytes)
     }
 
-    fn take(&self) -> Option<Gathering> {
-        self.gathering.borrow_mut().pop_front()
+    fn take_due(&self) -> Option<Gathering> {
+        let is_due = match self.due()? {
+            Due::Now => true,
+            Due::By(at) => at <= rt::now(),
+        };
+        is_due.then(|| self.gathering.borrow_mut().pop_front()).flatten()
     }
 
     async fn commit(&self, commit: Gathering, clean: bool) {
+        let length = commit.length();
         self.make_room(commit.number, commit.size()).await;
         let (sealed, generation) = self.seal(commit, clean);
         let Sealed { number, buffers, members, size } = sealed;
@@ -264,6 +334,7 @@ impl Journal {
             stats.flushes += 1;
             stats.bytes += size;
         });
+        self.unflushed_bytes.set(self.unflushed_bytes.get() - length);
         for (log, mark) in &members {
             log.on_durable(mark, generation);
         }

@@ -1,6 +1,7 @@
 //! What the journal and the drain do to a log: promises kept, entries moved to segments, journal files set free.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use ailurus_base::HashMap;
 use ailurus_base::sync::Units;
@@ -12,8 +13,11 @@ use super::{Life, Log, State};
 use crate::checkpoint::{Checkpoint, CheckpointFile, encode_names};
 use crate::epochs::EpochTable;
 use crate::journal::format::Kind;
-use crate::journal::gather::Mark;
+use crate::journal::gather::{Due, Mark};
 use crate::segment::{Body, Frame, Position, SegmentCheckpoint, SegmentError};
+
+/// How long a checkpoint waits for a commit that is made anyway. A shorter wait costs a flush for each drain.
+const CHECKPOINT_AFTER: Duration = Duration::from_millis(100);
 
 /// A stretch of the tail that lies in segments but is not flushed there. Holds the log's keeper.
 pub(crate) struct Drained {
@@ -265,8 +269,11 @@ impl Log {
         let checkpoint = self.current(&segments);
         let (term, drained) = (checkpoint.drained.term, checkpoint.drained.index);
         let encoded = checkpoint.encode();
-        let ticket =
-            self.journal_marked(Kind::Checkpoint, term, drained, &[&encoded], |mark| mark.drained = Some(drained));
+        // Whoever needs it on the disk, to set a journal file free or to compact, says so.
+        let due = Due::By(rt::now() + CHECKPOINT_AFTER);
+        let ticket = self.journal_marked(Kind::Checkpoint, term, drained, &[&encoded], |mark| {
+            (mark.drained, mark.due) = (Some(drained), due);
+        });
         let mut state = self.state.borrow_mut();
         state.last_checkpoint = segments.clone();
         state.checkpoints.push_back((ticket.0, segments));

@@ -5,6 +5,7 @@
 //! - [`Frontiers`] only name what is true on this disk; a cut voids what was under way (S4).
 //! - Nothing at or below `committed` is ever cut (S3), and only what is committed and durable is drained, so segments
 //!   are never cut.
+//! - `committed <= durable`, except where `write.caching` lets it run ahead, and never in a log of the broker's own.
 //!
 //! In reading order: this file for what a replica does; [`read`] for readers; [`keep`] for what the journal and the
 //! drain do to it; [`spans`] for what a log needs of the journal's files.
@@ -26,13 +27,13 @@ pub use read::{FoundByTime, Read};
 
 use crate::StorageError;
 use crate::collect::Found;
-use crate::config::LogConfig;
+use crate::config::{LogConfig, WriteCaching};
 use crate::core::Core;
 use crate::entry::{Entry, HardState, LogId, Ticket};
 use crate::epochs::EpochTable;
 use crate::frontiers::Frontiers;
-use crate::journal::format::{EntryHead, Kind};
-use crate::journal::gather::Mark;
+use crate::journal::format::{ENTRY_HEAD_LEN, EntryHead, Kind};
+use crate::journal::gather::{Due, Mark};
 use crate::segment::frame::{CONTROL_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::segment::{Position, SegmentCheckpoint, SegmentSet};
 use crate::tail::Tail;
@@ -183,15 +184,29 @@ impl Log {
         self.config.borrow().clone()
     }
 
-    /// Tells it something else; counts from the next append and the next cleaning on.
+    /// Tells it something else; counts from the next append and the next cleaning on. Where write caching ends, what it
+    /// left in memory is flushed at once.
     pub fn set_config(&self, config: LogConfig) {
         self.segments.set_config(config.clone());
+        let cached = self.write_caching().is_some();
         *self.config.borrow_mut() = config;
+        if cached && self.write_caching().is_none() {
+            self.core.journal.hasten();
+        }
+    }
+
+    /// How batches may be acknowledged from memory, if they may. Never those of the broker itself: groups and the
+    /// controller rely on what they were told.
+    fn write_caching(&self) -> Option<WriteCaching> {
+        let config = self.config.borrow();
+        config.write_caching.filter(|_| !config.internal)
     }
 
     /// Puts one entry at the log's end: into the tail and into the shard's next commit. Never waits.
     ///
-    /// Returns its last index. It is durable when [`Frontiers::durable`] has reached that, in the same generation.
+    /// Returns its last index. It is durable when [`Frontiers::durable`] has reached that, in the same generation, and may
+    /// be committed when [`Frontiers::committable`] has: with `write.caching` that is so when this returns, as long as
+    /// little enough is waiting for its flush.
     ///
     /// # Errors
     /// [`StorageError::Full`] (clients' batches only), [`StorageError::Offline`], [`StorageError::TooLarge`]; nothing was
@@ -206,12 +221,30 @@ impl Log {
             return Err(StorageError::Full);
         }
         let (kind, index, payload, offset) = self.push(term, entry);
-        let control = offset.map(|offset| offset.0.to_le_bytes());
-        match &control {
-            Some(offset) => self.journal(kind, term, index, &[offset, &payload]),
-            None => self.journal(kind, term, index, &[&payload]),
-        };
+        match (offset, self.write_caching()) {
+            (Some(offset), _) => _ = self.journal(kind, term, index, &[&offset.0.to_le_bytes(), &payload]),
+            (None, None) => _ = self.journal(kind, term, index, &[&payload]),
+            (None, Some(caching)) => self.journal_cached(&caching, term, index, &payload),
+        }
         Ok(self.state.borrow().frontiers.appended)
+    }
+
+    /// Puts a batch that was just pushed into a commit for which nobody has to wait, if the bounds of write caching allow
+    /// it; else it waits for its flush like any other.
+    fn journal_cached(self: &Rc<Self>, caching: &WriteCaching, term: Term, index: Index, payload: &[u8]) {
+        let (unflushed, due) = {
+            let state = self.state.borrow();
+            let unflushed = state.frontiers.appended.0 - state.frontiers.durable.0;
+            (unflushed.unsigned_abs(), Due::By(state.last_append + caching.flush_after))
+        };
+        let bytes = self.core.journal.unflushed_bytes() + (ENTRY_HEAD_LEN + payload.len()) as u64;
+        let cached = bytes <= self.core.config.write_caching_bytes_max && unflushed < caching.flush_records;
+        self.journal_marked(Kind::Batch, term, index, &[payload], |mark| {
+            mark.due = if cached { due } else { Due::Now };
+        });
+        if cached {
+            self.state.borrow_mut().frontiers.on_cached();
+        }
     }
 
     /// Takes the entry into the tail and all positions; the offset of a control entry comes back too.
@@ -250,6 +283,13 @@ impl Log {
         self.state.borrow().frontiers
     }
 
+    /// How far appends may be acknowledged now. What was acknowledged from memory while writes were cached is not
+    /// acknowledged again (to the producer of a duplicate) before it is flushed, if they no longer are.
+    pub fn acknowledgeable(&self) -> Index {
+        let frontiers = self.frontiers();
+        if self.write_caching().is_some() { frontiers.committable } else { frontiers.durable }
+    }
+
     /// Rung when written or durable move, at a truncation, when the log start moves and when the log fails.
     pub fn progress(&self) -> &Notify {
         &self.progress
@@ -258,7 +298,8 @@ impl Log {
     /// The replica says that everything up to `upto` is committed: it may be drained and will never be cut.
     pub fn committed(&self, upto: Index) {
         let mut state = self.state.borrow_mut();
-        assert!(upto <= state.frontiers.appended, "committed {upto}, but only {} is here", state.frontiers.appended);
+        let committable = state.frontiers.committable;
+        assert!(upto <= committable, "committed {upto}, but only what is up to {committable} may be");
         state.committed = state.committed.max(upto);
     }
 
@@ -534,6 +575,7 @@ impl Log {
                 drained: None,
                 carried: None,
                 ended: false,
+                due: Due::Now,
             }
         };
         change(&mut mark);

@@ -15,6 +15,7 @@ use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, Storage, StorageConfig, StorageError};
 use bytes::Bytes;
 
+mod caching;
 mod files;
 
 const TERM: Term = Term(1);

@@ -142,7 +142,9 @@ impl Walker {
             return Ok(false);
         }
         let start = self.walk.position / BLOCK * BLOCK;
-        let end = (self.walk.position + needed.max(self.walk.pieces.0 as u64)).min(self.walk.limit);
+        // A piece is counted from its first block: with what stands before the position on top it would be a little larger
+        // than the buffers that are kept for the next read.
+        let end = (self.walk.position + needed).max(start + self.walk.pieces.0 as u64).min(self.walk.limit);
         let buf = DmaBuf::new((end - start).next_multiple_of(BLOCK) as usize);
         self.walk.pieces.0 = (self.walk.pieces.0 * 2).min(self.walk.pieces.1);
         self.piece_cost = buf.capacity() as u64;

@@ -1,7 +1,9 @@
 //! Aligned buffers that go home.
 //!
 //! A [`DmaBuf`] starts at a 4 KiB boundary and is a whole number of 4 KiB pages, as direct I/O asks. Blocks of the size
-//! classes 4 KiB to 1 MiB are kept by the slab of the shard that made them, up to a budget; larger ones are plain.
+//! classes 4 KiB to 1 MiB are kept by the slab of the shard that made them, up to a budget; larger ones are plain. Those
+//! of 64 KiB and more are cut from arenas of one huge page each, where the system has such pages: a direct read or write
+//! pins its pages one by one, and of huge ones there are few.
 //!
 //! What always holds: every byte of a block was written at least once (blocks are zeroed when they are made); a buffer
 //! that is dropped on another shard travels home with that shard's next batch.
@@ -25,13 +27,84 @@ pub const PAGE: usize = 4096;
 const CLASSES: usize = 9;
 /// Blocks above this are not kept.
 const KEPT_MAX: usize = PAGE << (CLASSES - 1);
-/// Blocks of this size and above are mapped one by one.
+/// Blocks of this size and above are no part of the heap: up to [`KEPT_MAX`] they are cut from arenas, above they are
+/// mapped one by one.
 const MAPPED_MIN: usize = 64 << 10;
+/// A huge page.
+const ARENA: usize = 2 << 20;
+
+/// Memory mapped from the system, unmapped when dropped.
+struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is the only owner of its memory, which any thread may unmap.
+#[allow(unsafe_code, reason = "see SAFETY above")]
+unsafe impl Send for Mapping {}
+// SAFETY: `&Mapping` gives only its address and size.
+#[allow(unsafe_code, reason = "see SAFETY above")]
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// The system zeroes the pages when they are touched, so that a frame which declares much and sends little costs
+    /// little; and what is freed is free, not a hole in somebody's heap.
+    fn new(len: usize) -> Mapping {
+        // SAFETY: a new private mapping at an address of the kernel's choice; it overlaps nothing.
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        let start = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                len,
+                rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+                rustix::mm::MapFlags::PRIVATE,
+            )
+        };
+        match start.ok().and_then(|start| NonNull::new(start.cast())) {
+            Some(start) => Mapping { start, len },
+            None => handle_alloc_error(Block::layout(len)),
+        }
+    }
+
+    /// [`ARENA`] bytes for one huge page. Where the system has none they are ordinary pages.
+    fn arena() -> Mapping {
+        let wide = Mapping::new(2 * ARENA);
+        let before = wide.start.align_offset(ARENA);
+        let after = ARENA - before;
+        let Mapping { start, .. } = *std::mem::ManuallyDrop::new(wide);
+        // SAFETY: `before + ARENA + after` bytes are mapped from `start` on and nobody has their address; both ends are
+        // whole pages and are given back, and what is left is a mapping of its own.
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        unsafe {
+            let arena = start.add(before);
+            if before > 0 {
+                _ = rustix::mm::munmap(start.as_ptr().cast(), before);
+            }
+            if after > 0 {
+                _ = rustix::mm::munmap(arena.add(ARENA).as_ptr().cast(), after);
+            }
+            _ = rustix::mm::madvise(arena.as_ptr().cast(), ARENA, rustix::mm::Advice::LinuxHugepage);
+            Mapping { start: arena, len: ARENA }
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new`, whole; unmapped once; nobody else has the address. Unmapping one's own does not fail.
+        #[allow(unsafe_code, reason = "see SAFETY")]
+        unsafe {
+            _ = rustix::mm::munmap(self.start.as_ptr().cast(), self.len);
+        }
+    }
+}
 
 /// A run of whole pages, zero at first. Freed when dropped, wherever that is.
 pub(crate) struct Block {
     start: NonNull<u8>,
     capacity: usize,
+    /// Where its pages are, if not in the heap.
+    mapping: Option<Arc<Mapping>>,
 }
 
 // SAFETY: a block is the only owner of its memory, and the global allocator takes memory back on any thread.
@@ -42,37 +115,31 @@ unsafe impl Send for Block {}
 unsafe impl Sync for Block {}
 
 impl Block {
+    /// A block of its own.
     fn new(capacity: usize) -> Block {
         if capacity >= MAPPED_MIN {
-            return Block::map(capacity);
+            let mapping = Mapping::new(capacity);
+            return Block { start: mapping.start, capacity, mapping: Some(Arc::new(mapping)) };
         }
         let layout = Block::layout(capacity);
         // SAFETY: the layout's size is not zero (`DmaBuf::new` rounds up to at least one page).
         #[allow(unsafe_code, reason = "see SAFETY")]
         let start = unsafe { alloc_zeroed(layout) };
         match NonNull::new(start) {
-            Some(start) => Block { start, capacity },
+            Some(start) => Block { start, capacity, mapping: None },
             None => handle_alloc_error(layout),
         }
     }
 
-    /// Large blocks are mapped: the system zeroes their pages when they are touched, so that a frame which declares much
-    /// and sends little costs little; and what is freed is free, not a hole in somebody's heap.
-    fn map(capacity: usize) -> Block {
-        // SAFETY: a new private mapping at an address of the kernel's choice; it overlaps nothing.
-        #[allow(unsafe_code, reason = "see SAFETY")]
-        let start = unsafe {
-            rustix::mm::mmap_anonymous(
-                std::ptr::null_mut(),
-                capacity,
-                rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
-                rustix::mm::MapFlags::PRIVATE,
-            )
-        };
-        match start.ok().and_then(|start| NonNull::new(start.cast())) {
-            Some(start) => Block { start, capacity },
-            None => handle_alloc_error(Block::layout(capacity)),
-        }
+    /// As many blocks as an arena has room for.
+    fn arena(capacity: usize) -> impl Iterator<Item = Block> {
+        let arena = Arc::new(Mapping::arena());
+        (0..ARENA / capacity).map(move |place| {
+            // SAFETY: `place * capacity` lies inside the arena.
+            #[allow(unsafe_code, reason = "see SAFETY")]
+            let start = unsafe { arena.start.add(place * capacity) };
+            Block { start, capacity, mapping: Some(arena.clone()) }
+        })
     }
 
     fn layout(capacity: usize) -> Layout {
@@ -82,15 +149,20 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: made in `new`, by `map` from `MAPPED_MIN` on and else with this very layout; freed once; nobody else has
-        // the address.
-        #[allow(unsafe_code, reason = "see SAFETY")]
-        unsafe {
-            if self.capacity >= MAPPED_MIN {
-                // Unmapping one's own whole mapping does not fail.
-                _ = rustix::mm::munmap(self.start.as_ptr().cast(), self.capacity);
-            } else {
+        let Some(mapping) = &self.mapping else {
+            // SAFETY: allocated in `new` with this very layout; freed once; nobody else has the address.
+            #[allow(unsafe_code, reason = "see SAFETY")]
+            unsafe {
                 dealloc(self.start.as_ptr(), Block::layout(self.capacity));
+            }
+            return;
+        };
+        if mapping.len > self.capacity && Arc::strong_count(mapping) > 1 {
+            // Its neighbours keep the arena; its own pages go back now.
+            // SAFETY: whole pages of this block alone; nobody reads them again.
+            #[allow(unsafe_code, reason = "see SAFETY")]
+            unsafe {
+                _ = rustix::mm::madvise(self.start.as_ptr().cast(), self.capacity, rustix::mm::Advice::LinuxDontNeed);
             }
         }
     }
@@ -122,6 +194,20 @@ impl Slab {
         class.spare = class.spare.min(class.kept.len());
         self.kept_bytes.set(self.kept_bytes.get() - block.capacity as u64);
         Some(block)
+    }
+
+    /// A block that was kept, or a new one: the first of an arena, whose others are kept.
+    fn take_or_make(&self, capacity: usize) -> Block {
+        if let Some(kept) = self.take(capacity) {
+            return kept;
+        }
+        if capacity < MAPPED_MIN || class(capacity).is_none() {
+            return Block::new(capacity);
+        }
+        let mut blocks = Block::arena(capacity);
+        let first = blocks.next().expect("an arena has room for two of the largest kept blocks");
+        blocks.for_each(|block| self.put(block));
+        first
     }
 
     /// A block is home: kept if there is room, else freed.
@@ -175,9 +261,9 @@ impl DmaBuf {
     /// home is this shard; outside a shard it has none.
     pub fn new(capacity: usize) -> DmaBuf {
         let capacity = rounded(capacity);
-        let (kept, home) =
-            Shard::try_with(|shard| (shard.slab.take(capacity), Some(shard.inbox.clone()))).unwrap_or((None, None));
-        DmaBuf { block: Some(kept.unwrap_or_else(|| Block::new(capacity))), len: 0, home }
+        let (block, home) = Shard::try_with(|shard| (shard.slab.take_or_make(capacity), Some(shard.inbox.clone())))
+            .unwrap_or_else(|| (Block::new(capacity), None));
+        DmaBuf { block: Some(block), len: 0, home }
     }
 
     /// A buffer with a copy of `bytes`.
@@ -254,6 +340,11 @@ impl DmaBuf {
         unsafe {
             slice::from_raw_parts(block.start.as_ptr(), block.capacity)
         }
+    }
+
+    /// Where its bytes begin.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.block().start
     }
 
     fn block(&self) -> &Block {
@@ -336,6 +427,27 @@ mod tests {
         buf.set_len(200);
         assert!(buf.iter().all(|byte| *byte == 0));
         assert_eq!(DmaBuf::new((1 << 20) + 1).capacity(), (1 << 20) + PAGE);
+    }
+
+    #[test]
+    fn large_blocks_share_an_arena_and_give_their_pages_back() {
+        let slab = Slab::new(4 << 20);
+        let first = slab.take_or_make(MAPPED_MIN);
+        assert_eq!(slab.kept_bytes() as usize, ARENA - MAPPED_MIN);
+        let arena = first.mapping.clone().expect("not of the heap");
+        assert_eq!(arena.start.as_ptr() as usize % ARENA, 0);
+        let blocks: Vec<Block> = (1..ARENA / MAPPED_MIN).map(|_| slab.take(MAPPED_MIN).expect("kept")).collect();
+        assert!(blocks.iter().all(|block| Arc::ptr_eq(block.mapping.as_ref().expect("mapped"), &arena)));
+        assert!(slab.take(MAPPED_MIN).is_none());
+        let mut places: Vec<usize> = blocks.iter().map(|block| block.start.as_ptr() as usize).collect();
+        places.push(first.start.as_ptr() as usize);
+        places.sort_unstable();
+        assert!(places.windows(2).all(|pair| pair[1] - pair[0] == MAPPED_MIN));
+        let mut buf = DmaBuf { block: Some(first), len: 0, home: None };
+        buf.whole_mut().fill(7);
+        drop(buf);
+        drop(blocks);
+        assert_eq!(Arc::strong_count(&arena), 1, "nothing else keeps it");
     }
 
     #[test]

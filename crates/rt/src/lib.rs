@@ -21,13 +21,14 @@
 //!   and who notices when it does not come back.
 //! - [`sharded`]: services with one part per shard; [`foreign`]: values that go home; [`outside`]: other threads.
 //! - [`time`], [`random`], [`gate`], [`memory`], [`signal`]: clocks, chance, leaving in order, admission, the end.
-//! - [`dma`], [`file`], [`fs`], `disk_queue`, `space`, `blocking`: buffers, files, directories, who may use the disk.
+//! - [`dma`], `chunk`, [`file`], [`fs`], `disk_queue`, `space`, `blocking`: buffers, shared ones, files, directories, who may use the disk.
 //! - [`net`]: listeners and connections.
 //! - [`stats`], [`fatal`]: numbers, and environments we cannot live in.
 //! - `sim`: the simulated machine.
 
 pub mod backend;
 mod blocking;
+mod chunk;
 pub mod config;
 mod crossing;
 mod disk_queue;
@@ -59,6 +60,7 @@ mod watchdog;
 
 pub use backend::{BackendReport, Rung, backend};
 pub use blocking::run_blocking;
+pub use chunk::Chunk;
 pub use config::{Backend, Config, Error, Spin};
 pub use dma::DmaBuf;
 pub use executor::run;

@@ -74,7 +74,7 @@ impl Shard {
             random: Random::new(seed),
             services: RefCell::default(),
             crossing,
-            slab: Slab::new(memory / 16),
+            slab: Slab::new(memory / 4),
             memory: Memory::new(memory),
             disk: DiskQueue::new(),
             stats: Counters::default(),

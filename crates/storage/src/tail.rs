@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 
 use ailurus_model::{Index, Offset, Term};
 use ailurus_record::{BatchHeader, HEADER_LEN};
-use bytes::{Bytes, BytesMut};
+use ailurus_rt::Chunk;
+use bytes::Bytes;
 
 use crate::segment::{Body, Frame};
 
@@ -54,7 +55,7 @@ impl TailEntry {
 /// The tail of one log.
 pub(crate) struct Tail {
     entries: VecDeque<TailEntry>,
-    chunk: BytesMut,
+    chunk: Option<Chunk>,
     /// Size of the chunk after this one.
     next_chunk: usize,
     chunk_sizes: (usize, usize),
@@ -64,7 +65,7 @@ pub(crate) struct Tail {
 impl Tail {
     /// An empty tail whose chunks are between these sizes.
     pub(crate) fn new(chunk_sizes: (usize, usize)) -> Self {
-        Tail { entries: VecDeque::new(), chunk: BytesMut::new(), next_chunk: chunk_sizes.0, chunk_sizes, cost: 0 }
+        Tail { entries: VecDeque::new(), chunk: None, next_chunk: chunk_sizes.0, chunk_sizes, cost: 0 }
     }
 
     /// Copies a batch in, with `header` written over its first bytes.
@@ -76,10 +77,10 @@ impl Tail {
         header: &BatchHeader,
         bytes: &[u8],
     ) -> Bytes {
-        self.make_room(bytes.len());
-        self.chunk.extend_from_slice(bytes);
-        header.write(&mut self.chunk[..HEADER_LEN]);
-        let bytes = self.chunk.split().freeze();
+        let bytes = self.chunk(bytes.len()).push(bytes.len(), |place| {
+            place[HEADER_LEN..].copy_from_slice(&bytes[HEADER_LEN..]);
+            header.write(&mut place[..HEADER_LEN]);
+        });
         self.push(sequence, Frame { term, index, body: Body::Batch(bytes.clone()) }, Some(header));
         bytes
     }
@@ -93,9 +94,7 @@ impl Tail {
         offset: Offset,
         payload: &[u8],
     ) -> Bytes {
-        self.make_room(payload.len());
-        self.chunk.extend_from_slice(payload);
-        let payload = self.chunk.split().freeze();
+        let payload = self.chunk(payload.len()).push(payload.len(), |place| place.copy_from_slice(payload));
         self.push(sequence, Frame { term, index, body: Body::Control { offset, payload: payload.clone() } }, None);
         payload
     }
@@ -127,12 +126,14 @@ impl Tail {
         self.entries.push_back(entry);
     }
 
-    fn make_room(&mut self, len: usize) {
-        if self.chunk.capacity() < len {
+    /// The chunk with room for `len` bytes.
+    fn chunk(&mut self, len: usize) -> &mut Chunk {
+        if self.chunk.as_ref().is_none_or(|chunk| chunk.room() < len) {
             let size = self.next_chunk.max(len);
             self.next_chunk = (self.next_chunk * 2).min(self.chunk_sizes.1);
-            self.chunk = BytesMut::with_capacity(size);
+            self.chunk = Some(Chunk::new(size));
         }
+        self.chunk.as_mut().expect("made just now")
     }
 
     /// Forgets entries from `to` on.
@@ -199,18 +200,18 @@ mod tests {
 
     #[test]
     fn entries_share_chunks_that_grow_and_go() {
-        let mut tail = Tail::new((64, 256));
-        let bytes: Vec<Bytes> = (0..20).map(|at| push(&mut tail, at, 40)).collect();
+        let mut tail = Tail::new((4 << 10, 16 << 10));
+        let bytes: Vec<Bytes> = (0..20).map(|at| push(&mut tail, at, 1500)).collect();
         assert!(bytes.iter().zip(0..).all(|(bytes, at)| bytes.iter().all(|byte| *byte == at)));
         let adjacent =
-            bytes.windows(2).filter(|pair| pair[0].as_ptr() as usize + 40 == pair[1].as_ptr() as usize).count();
+            bytes.windows(2).filter(|pair| pair[0].as_ptr() as usize + 1500 == pair[1].as_ptr() as usize).count();
         assert!(adjacent > 10, "chunks hold several entries: {adjacent}");
         tail.truncate_prefix(Index(5));
         tail.truncate_suffix(Index(9));
         assert_eq!(tail.entries().iter().map(|entry| entry.frame.index.0).collect::<Vec<_>>(), [5, 6, 7, 8]);
         assert_eq!(tail.frames_until(Index(6)).len(), 2);
-        assert_eq!(tail.cost(), 4 * (48 + ENTRY_OVERHEAD));
+        assert_eq!(tail.cost(), 4 * (1508 + ENTRY_OVERHEAD));
         tail.truncate_prefix(Index(9));
-        assert_eq!((tail.cost(), tail.chunk.capacity()), (0, 0));
+        assert_eq!((tail.cost(), tail.chunk.is_none()), (0, true));
     }
 }

@@ -77,7 +77,8 @@ fn main() -> ExitCode {
     for shard in 0..cli.shards {
         let (cli, registry, said) = (cli.clone(), registry.clone(), said.clone());
         std::thread::spawn(move || {
-            let config = Config { shards: 1, memory: (512 << 20) / u64::from(cli.shards), ..Config::default() };
+            // Nobody asks for admission here; a part of it is how many bytes of free buffers a shard keeps for the next.
+            let config = Config { shards: 1, memory: (4 << 30) / u64::from(cli.shards), ..Config::default() };
             let on = said.clone();
             let run = move || rt::run(config, move || node::serve(cli, shard, registry, on));
             // A null broker of which a shard is gone measures nothing: all of it ends.

@@ -55,8 +55,8 @@ class Process(Broker):
     #: Where data directories are made; where temporary files are, if not set.
     scratch: typing.ClassVar[pathlib.Path | None] = None
 
-    def __init__(self, name: str):
-        super().__init__(f"127.0.0.1:{free_port()}")
+    def __init__(self, name: str, ports: int = 1):
+        super().__init__(f"127.0.0.1:{free_port(ports)}")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"compat-{name}-", dir=self.scratch))
         #: Words before the command: what puts it on a CPU or into a cgroup. The process must stay the same one.
         self.prefix: list[str] = []
@@ -112,11 +112,14 @@ class Ailurus(Process):
     mode: typing.ClassVar[str] = "dev"
 
     def __init__(self, program: pathlib.Path, suite: typing.Any, shards: int, out: typing.TextIO):
-        super().__init__(suite.name)
+        # In shard-direct mode each shard has a port, from that of the broker on. The one behind them is for admin.
+        direct = suite.settings.get("shard.direct") == "true"
+        doors = max(shards, *getattr(suite, "shards", ()), 1) if direct else 1
+        super().__init__(suite.name, doors + 1)
         self.program = program
         self.shards = shards
         self.settings = suite.settings
-        self.admin_port = free_port()
+        self.admin_port = self.port + doors
 
     def command(self, shards: object = None) -> list[str]:
         settings = [word for name, value in self.settings.items() for word in ("--set", f"{name}={value}")]
@@ -198,14 +201,16 @@ def started(broker: Process) -> typing.Iterator[Process]:
         raise
 
 
-def free_port() -> int:
-    """A port that nobody has now, below those the kernel gives to connections.
+def free_port(count: int = 1) -> int:
+    """A port that nobody has now, nor those behind it up to so many, below those the kernel gives to connections.
 
     One of those could be taken by any client while a killed broker is away; it could even be the client's own that tries
     to reach the broker, which then meets itself.
     """
     while True:
-        port = random.randrange(20_000, 32_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+        first = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first

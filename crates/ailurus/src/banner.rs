@@ -45,6 +45,8 @@ pub(crate) struct Banner {
     pub(crate) program: String,
     pub(crate) kafka: String,
     pub(crate) advertised: String,
+    /// In shard-direct mode, the ids of the shards and where clients find them.
+    pub(crate) nodes: Vec<(i32, String)>,
     pub(crate) admin: Option<String>,
     pub(crate) cluster: String,
     pub(crate) node: i32,
@@ -63,9 +65,11 @@ impl Banner {
     }
 
     fn json(&self) -> serde_json::Value {
+        let node = |(id, address): &(i32, String)| json!({ "id": id, "advertised": address });
+        let nodes: Vec<serde_json::Value> = self.nodes.iter().map(node).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"), "mode": if self.mode == Mode::Dev { "dev" } else { "production" },
-            "kafka": self.kafka, "advertised": self.advertised, "admin": self.admin, "cluster": self.cluster,
+            "kafka": self.kafka, "advertised": self.advertised, "nodes": nodes, "admin": self.admin, "cluster": self.cluster,
             "node": self.node, "shards": self.shards, "io": self.backend, "files": self.files.words(), "memory": self.memory,
             "data": self.data_dir, "started_in_ms": self.started_in.as_millis() as u64,
         })
@@ -79,6 +83,10 @@ impl Banner {
         match self.kafka == self.advertised {
             true => line("kafka", &self.kafka),
             false => line("kafka", &format!("{}, clients are told {}", self.kafka, self.advertised)),
+        }
+        if !self.nodes.is_empty() {
+            let nodes: Vec<String> = self.nodes.iter().map(|(id, address)| format!("{id} at {address}")).collect();
+            line("direct", &format!("a node for each shard: {}", nodes.join(", ")));
         }
         match &self.admin {
             Some(admin) => line("admin", &format!("http://{admin}/metrics and /healthz")),
@@ -120,6 +128,7 @@ mod tests {
             program: "ailurus".into(),
             kafka: "127.0.0.1:9092".into(),
             advertised: advertised.into(),
+            nodes: Vec::new(),
             admin: Some("127.0.0.1:9644".into()),
             cluster: "abc".into(),
             node: 1,
@@ -163,6 +172,14 @@ Ailurus {} serves in dev mode, after 34 ms
         assert!(page.contains("consume greetings -b 10.0.0.7:9092"), "{page}");
         let quiet = banner(Mode::Production, "127.0.0.1:9092").text(false);
         assert!(!quiet.contains("produce"), "{quiet}");
+    }
+
+    #[test]
+    fn shards_that_are_nodes_are_named() {
+        let nodes = vec![(1000, "127.0.0.1:9092".to_owned()), (1001, "127.0.0.1:9093".to_owned())];
+        let page = Banner { nodes, ..banner(Mode::Production, "127.0.0.1:9092") }.text(false);
+        let line = "  direct    a node for each shard: 1000 at 127.0.0.1:9092, 1001 at 127.0.0.1:9093\n";
+        assert!(page.contains(line), "{page}");
     }
 
     #[test]

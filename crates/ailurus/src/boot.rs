@@ -15,7 +15,9 @@ use ailurus_cluster::identity::IdentityError;
 use ailurus_cluster::node::{self, StartError};
 use ailurus_cluster::{Cluster, ClusterOptions};
 use ailurus_coordinator::Groups;
-use ailurus_kafka::{Endpoint, KafkaServer};
+use ailurus_kafka::nodes::why_not_direct;
+use ailurus_kafka::{Endpoint, KafkaServer, Nodes};
+use ailurus_model::NodeId;
 use ailurus_rt as rt;
 use ailurus_settings::{BrokerConfig, Layer};
 use ailurus_storage::{StorageConfig, StorageError};
@@ -139,7 +141,6 @@ pub(crate) struct Broker {
     kafka: KafkaServer,
     admin: Option<Admin>,
     data_dir: PathBuf,
-    advertised: Endpoint,
     files: Files,
 }
 
@@ -147,8 +148,11 @@ pub(crate) struct Broker {
 /// instead of being refused, and an address that is wrong or taken is found out before the directory is touched.
 pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
     let config = &plan.config;
-    let listener = listen(config).await?;
-    let advertised = advertised(config, plan.mode, listener.local_addr())?;
+    if config.shard_direct {
+        have_ids(NodeId(config.node_id), rt::shard_count())?;
+    }
+    let listeners = listen(config).await?;
+    let mut advertised = advertised(config, plan.mode, &listeners)?;
     let admin = match &config.admin_listener {
         Some(addr) => Some(listen_admin(addr).await?),
         None => None,
@@ -156,14 +160,26 @@ pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
     let data_dir = data_dir(config).await?;
     let mut settings = (*plan.settings).clone();
     // What clients are told is what DescribeConfigs tells as well.
-    let told = format!("PLAINTEXT://{}", host_port(&advertised.host, advertised.port));
+    let told = format!("PLAINTEXT://{}", host_port(&advertised[0]));
     settings.set(Layer::Flags, "advertised.listeners", &told).map_err(Broken::settings)?;
     let options = ClusterOptions { settings: Arc::new(settings), storage: storage(config, &data_dir) };
     let cluster = node::start(options).await?;
+    let broker = cluster.local().node();
+    let nodes = match config.shard_direct {
+        true => have_ids(broker, rt::shard_count()).map(|()| Nodes::per_shard(broker, advertised)),
+        false => Ok(Nodes::one(broker, advertised.remove(0))),
+    };
+    let nodes = match nodes {
+        Ok(nodes) => nodes,
+        Err(broken) => {
+            node::stop(cluster).await;
+            return Err(broken);
+        }
+    };
     let groups = Groups::start(cluster).await;
-    let kafka = KafkaServer::start(cluster, groups, listener, advertised.clone()).await;
+    let kafka = KafkaServer::start(cluster, groups, listeners, nodes).await;
     let files = files(config, &data_dir).await;
-    let broker = Broker { cluster, groups, kafka, admin: None, data_dir, advertised, files };
+    let broker = Broker { cluster, groups, kafka, admin: None, data_dir, files };
     let Some(bound) = admin else { return Ok(broker) };
     match Admin::start(bound, metrics::sources(cluster, broker.kafka.shards())) {
         Ok(admin) => Ok(Broker { admin: Some(admin), ..broker }),
@@ -172,6 +188,11 @@ pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
             Err(error.into())
         }
     }
+}
+
+/// Whether the shards of this broker can have ids of their own.
+fn have_ids(broker: NodeId, shards: u16) -> Result<(), Broken> {
+    why_not_direct(broker, shards.into()).map_or(Ok(()), |why| Err(Broken::settings(why)))
 }
 
 impl Broker {
@@ -189,11 +210,14 @@ impl Broker {
     pub(crate) fn banner(&self, plan: &Plan) -> Banner {
         let cluster = self.cluster.local();
         let program = std::env::args_os().next().unwrap_or_else(|| "ailurus".into()).to_string_lossy().into_owned();
+        let nodes = self.kafka.nodes();
+        let told: Vec<(i32, String)> = nodes.all().map(|(id, endpoint)| (id, host_port(endpoint))).collect();
         Banner {
             mode: plan.mode,
             program,
-            kafka: self.kafka.local_addr().to_string(),
-            advertised: host_port(&self.advertised.host, self.advertised.port),
+            kafka: self.kafka.local_addrs()[0].to_string(),
+            advertised: told[0].1.clone(),
+            nodes: if nodes.is_direct() { told } else { Vec::new() },
             admin: self.admin.as_ref().map(|admin| admin.local_addr().to_string()),
             cluster: cluster.cluster_id().to_owned(),
             node: cluster.node().0,
@@ -207,11 +231,12 @@ impl Broker {
     }
 }
 
-fn host_port(host: &str, port: u16) -> String {
+fn host_port(Endpoint { host, port }: &Endpoint) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-async fn listen(config: &BrokerConfig) -> Result<rt::Listener, Broken> {
+/// The listener of the broker, or in shard-direct mode one per shard in their order.
+async fn listen(config: &BrokerConfig) -> Result<Vec<rt::Listener>, Broken> {
     let [endpoint] = &config.listeners[..] else {
         return Err(Broken::settings("listeners: this version serves one listener"));
     };
@@ -228,9 +253,31 @@ async fn listen(config: &BrokerConfig) -> Result<rt::Listener, Broken> {
         }
         bound => bound,
     };
-    let listener = bound.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))?;
+    let first = bound.map_err(|error| cannot_listen(addr, &error, "--kafka-addr"))?;
+    let host = first.local_addr().ip();
+    let mut listeners = vec![first];
+    for shard in 1..if config.shard_direct { rt::shard_count() } else { 1 } {
+        let addr = SocketAddr::new(host, port_of("listeners", endpoint.port, shard)?);
+        let bound = bind(addr).await.map_err(|error| {
+            let broken = cannot_listen(addr, &error, "--kafka-addr");
+            broken.hint(format!(
+                "shard {shard} needs this port, for shard.direct gives each shard one, from that of --kafka-addr on"
+            ))
+        });
+        listeners.push(bound?);
+    }
     let files = files_max();
-    Ok(listener.at_most(files - FILES_KEPT.min(files / 4) - segment_files_max(config)))
+    let most = files - FILES_KEPT.min(files / 4) - segment_files_max(config);
+    Ok(listeners.into_iter().map(|listener| listener.at_most(most)).collect())
+}
+
+/// The port of a shard, of those that begin at `first`; 0, which stands for any free one, does so for all.
+fn port_of(setting: &str, first: u16, shard: u16) -> Result<u16, Broken> {
+    let port = if first == 0 { Some(0) } else { first.checked_add(shard) };
+    port.ok_or_else(|| {
+        let port = u32::from(first) + u32::from(shard);
+        Broken::settings(format!("{setting}: shard.direct gives shard {shard} port {port}, which is above 65535"))
+    })
 }
 
 /// All addresses of this machine, those of IPv4 among them.
@@ -303,31 +350,39 @@ async fn first_address(setting: &str, host: &str, port: u16) -> Result<SocketAdd
     found.first().copied().ok_or_else(|| Broken::settings(format!("{setting}: {host} has no address")))
 }
 
-/// What clients are told. Unset, it is what we listen on; where that is all addresses, one that can be dialled: this
-/// machine's own in dev mode, else the one it reaches others from.
-fn advertised(config: &BrokerConfig, mode: Mode, local: SocketAddr) -> Result<Endpoint, Broken> {
-    match &config.advertised_listeners[..] {
-        [] => {}
+/// What clients are told, for each listener. Unset, it is what we listen on; where that is all addresses, one that can be
+/// dialled: this machine's own in dev mode, else the one it reaches others from.
+fn advertised(config: &BrokerConfig, mode: Mode, listeners: &[rt::Listener]) -> Result<Vec<Endpoint>, Broken> {
+    let (host, first) = match &config.advertised_listeners[..] {
+        [] => (host_of(config, mode, listeners[0].local_addr()), 0),
         [one] if one.host.is_empty() => return Err(Broken::settings("advertised.listeners: the host is missing")),
         [one] if is_nowhere(&one.host) => {
             return Err(Broken::settings(format!("advertised.listeners: nobody can connect to {}", one.host))
                 .hint("--advertise-kafka-addr takes an address that clients reach this machine by"));
         }
-        [one] => {
-            let port = if one.port == 0 { local.port() } else { one.port };
-            return Ok(Endpoint { host: one.host.clone(), port });
-        }
+        [one] => (one.host.clone(), one.port),
         _ => return Err(Broken::settings("advertised.listeners: this version serves one listener")),
-    }
+    };
+    let endpoint = |(shard, listener): (u16, &rt::Listener)| {
+        let port = match port_of("advertised.listeners", first, shard)? {
+            0 => listener.local_addr().port(),
+            port => port,
+        };
+        Ok(Endpoint { host: host.clone(), port })
+    };
+    (0..).zip(listeners).map(endpoint).collect()
+}
+
+/// A host that stands for `local` with clients.
+fn host_of(config: &BrokerConfig, mode: Mode, local: SocketAddr) -> String {
     let named = config.listeners.first().map(|listener| listener.host.as_str()).unwrap_or_default();
-    let host = match local.ip() {
+    match local.ip() {
         ip if ip.is_unspecified() && mode == Mode::Dev => Ipv4Addr::LOCALHOST.to_string(),
         ip if ip.is_unspecified() => outward_address().to_string(),
         // A name is kept: clients elsewhere may resolve it to where they can reach us.
         _ if !named.is_empty() => named.to_owned(),
         ip => ip.to_string(),
-    };
-    Ok(Endpoint { host, port: local.port() })
+    }
 }
 
 /// Whether a host is an address that stands for all of a machine's own, and so for none that can be dialled.

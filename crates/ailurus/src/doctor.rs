@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ailurus_client::{Client, ClientConfig, address};
+use ailurus_client::{Broker, Client, ClientConfig, address};
 use ailurus_rt as rt;
 use ailurus_settings::BrokerSettings;
 use clap::Args;
@@ -345,18 +345,22 @@ async fn dial(advertised: &str, timeout: Duration) -> Finding {
         Err(error) => return finding(NAME, Verdict::Bad, error.to_string()),
     };
     let addr = addrs[0];
-    let connects =
-        async |addr: SocketAddr| rt::timeout(timeout, rt::Conn::connect(addr)).await.is_ok_and(|conn| conn.is_ok());
-    if connects(addr).await {
+    if connects(addr, timeout).await {
         let config = ClientConfig { bootstrap: vec![addr.to_string()], timeout, ..ClientConfig::default() };
         return match Client::new(config).metadata(Some(&[]), false).await {
-            Ok(_) => finding(NAME, Verdict::Good, format!("{advertised} is {addr}, and a broker answers there")),
+            Ok(metadata) => {
+                let seen = format!("{advertised} is {addr}, and a broker answers there");
+                match unreachable(&metadata.brokers, timeout).await {
+                    None => finding(NAME, Verdict::Good, seen),
+                    Some(lost) => finding(NAME, Verdict::Bad, format!("{seen}; it tells clients of {lost}")),
+                }
+            }
             Err(error) => finding(NAME, Verdict::Bad, format!("what answers at {advertised} is no broker: {error}")),
         };
     }
     match rt::Listener::bind(addr).await {
         // The kernel takes the connection; nobody needs to accept it.
-        Ok(listener) if connects(listener.local_addr()).await => finding(
+        Ok(listener) if connects(listener.local_addr(), timeout).await => finding(
             NAME,
             Verdict::Good,
             format!("{advertised} is {addr}, an address of this machine that can be dialled"),
@@ -368,6 +372,27 @@ async fn dial(advertised: &str, timeout: Duration) -> Finding {
             finding(NAME, Verdict::Warn, seen)
         }
     }
+}
+
+async fn connects(addr: SocketAddr, timeout: Duration) -> bool {
+    rt::timeout(timeout, rt::Conn::connect(addr)).await.is_ok_and(|conn| conn.is_ok())
+}
+
+/// The first of `brokers` that cannot be dialled from here: clients need all of them, and in shard-direct mode each shard is
+/// one.
+async fn unreachable(brokers: &[Broker], timeout: Duration) -> Option<String> {
+    for Broker { id, host, port, .. } in brokers {
+        let port = u16::try_from(*port).unwrap_or(0);
+        let addrs = address::resolve(host, port).await.unwrap_or_default();
+        let dialled = match addrs.first() {
+            Some(addr) => connects(*addr, timeout).await,
+            None => false,
+        };
+        if !dialled {
+            return Some(format!("node {id} at {host}:{port}, which cannot be dialled from here"));
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ailurus_cluster::Cluster;
-use ailurus_model::{NodeId, PartitionId, ShardId};
+use ailurus_model::{PartitionId, ShardId};
 use ailurus_rt::{Lane, Sharded};
 
 use crate::clock::Now;
@@ -51,12 +51,13 @@ impl Groups {
         self.parts.stop().await;
     }
 
-    /// The node that coordinates this group, for FindCoordinator; `None` while there is none (also: while there is no
+    /// The shard that coordinates this group, for FindCoordinator; `None` while there is none (also: while there is no
     /// `__consumer_offsets`).
-    pub fn coordinator_of(&self, group_id: &str) -> Option<NodeId> {
+    pub fn coordinator_of(&self, group_id: &str) -> Option<ShardId> {
         let part = self.parts.local();
-        let (node, _) = part.cluster().leader(part.partition_of(group_id)?)?;
-        Some(node)
+        let partition = part.partition_of(group_id)?;
+        part.cluster().leader(partition)?;
+        part.cluster().shard_of(partition)
     }
 
     /// JoinGroup. Waits for the other members.
@@ -159,23 +160,15 @@ impl Groups {
         described.map(|(group, id)| group.unwrap_or_else(|error| DescribedGroup::refused(id, error))).collect()
     }
 
-    /// ListGroups.
+    /// ListGroups: the groups of all shards.
     pub async fn list(&self, filter: ListFilter) -> ListReply {
-        let list = move |part: &Rc<Coordinator>| {
-            let slices = part.slices();
-            slices.iter().map(|slice| slice.look(|slice: &Slice| slice.list(&filter))).collect::<Vec<_>>()
-        };
-        let mut reply = ListReply { error: None, groups: Vec::new() };
-        for listed in self.parts.map(Lane::Kafka, list).await.into_iter().flatten() {
-            match listed {
-                Ok(groups) => reply.groups.extend(groups),
-                // A slice that leads elsewhere is that broker's to list.
-                Err(GroupError::NotCoordinator) => {}
-                Err(error) => reply.error = Some(error),
-            }
-        }
-        reply.groups.sort_by(|one, other| one.group_id.cmp(&other.group_id));
-        reply
+        let list = move |part: &Rc<Coordinator>| listed(part, &filter);
+        reply(self.parts.map(Lane::Kafka, list).await.into_iter().flatten())
+    }
+
+    /// ListGroups: the groups of this shard.
+    pub fn list_here(&self, filter: &ListFilter) -> ListReply {
+        reply(listed(&self.parts.local(), filter).into_iter())
     }
 
     /// Bytes of the log that were read to load the slices that this shard serves now.
@@ -252,6 +245,25 @@ impl Groups {
         }
         answers.into_iter().map(|answer| answer.expect("every item was asked for")).collect()
     }
+}
+
+/// What each slice of a shard lists.
+fn listed(part: &Coordinator, filter: &ListFilter) -> Vec<Result<Vec<ListedGroup>, GroupError>> {
+    part.slices().iter().map(|slice| slice.look(|slice: &Slice| slice.list(filter))).collect()
+}
+
+fn reply(listed: impl Iterator<Item = Result<Vec<ListedGroup>, GroupError>>) -> ListReply {
+    let mut reply = ListReply { error: None, groups: Vec::new() };
+    for listed in listed {
+        match listed {
+            Ok(groups) => reply.groups.extend(groups),
+            // A slice that leads elsewhere is that broker's to list.
+            Err(GroupError::NotCoordinator) => {}
+            Err(error) => reply.error = Some(error),
+        }
+    }
+    reply.groups.sort_by(|one, other| one.group_id.cmp(&other.group_id));
+    reply
 }
 
 /// All verbs first, then all commits: many groups of a slice share a flush.

@@ -17,7 +17,6 @@ use ailurus_coordinator::{
     CommitPartition, CommitRequest, FetchRequest, GroupError, GroupState, Groups, HeartbeatRequest, JoinReply,
     JoinRequest, LeaveRequest, LeavingMember, ListFilter, Protocol, SyncReply, SyncRequest,
 };
-use ailurus_model::NodeId;
 use ailurus_record::BatchBuilder;
 use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
 use ailurus_rt::{self as rt, Lane, Sharded};
@@ -200,7 +199,10 @@ fn two_members_rebalance_wherever_their_slice_is() {
             let waiting = rt::spawn(rt::Group::Kafka, async move { groups.sync(waiting).await });
             is_ok(&groups.sync(sync(&group, &first, &[&first, &second])).await, &first);
             is_ok(&waiting.await, &second);
-            assert_eq!(groups.coordinator_of(&group), Some(NodeId(1)));
+            let shard = groups.coordinator_of(&group).expect("it has one");
+            let here = move |_: &Rc<Cluster>| groups.list_here(&ListFilter::default());
+            let listed = broker.cluster.on(shard, Lane::Kafka, here).await;
+            assert!(listed.groups.iter().any(|listed| listed.group_id == group), "{listed:?}");
         }
         let listed = groups.list(ListFilter::default()).await;
         assert_eq!(listed.error, None);

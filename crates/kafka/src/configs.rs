@@ -4,7 +4,7 @@
 use ailurus_cluster::Cluster;
 use ailurus_cluster::command::{Command, ConfigChange, ConfigRefusal, ConfigResource, HowToAlter, Reply};
 use ailurus_cluster::plan::check_name;
-use ailurus_model::NodeId;
+use ailurus_rt as rt;
 use ailurus_settings::{Alteration, ConfigEntry, ConfigSynonym, Operation};
 use ailurus_wire::alter_configs::{self, AlterConfigsRequest, AlterConfigsResponse};
 use ailurus_wire::describe_configs::{
@@ -16,6 +16,8 @@ use ailurus_wire::{ErrorCode, Str};
 
 use crate::dispatch::Request;
 use crate::entries::{once, repeated};
+use crate::nodes::Nodes;
+use crate::server::KafkaShard;
 
 /// Kafka's ConfigResource types that are served.
 const TOPIC: i8 = 2;
@@ -25,7 +27,7 @@ const BROKER: i8 = 4;
 type Refusal = (ErrorCode, String);
 
 /// Whose settings are meant.
-fn resource(cluster: &Cluster, kind: i8, name: &str) -> Result<ConfigResource, Refusal> {
+fn resource(cluster: &Cluster, nodes: &Nodes, kind: i8, name: &str) -> Result<ConfigResource, Refusal> {
     match kind {
         TOPIC => match check_name(name) {
             Ok(()) if cluster.state().topic(name).is_some() => Ok(ConfigResource::Topic(name.to_string())),
@@ -33,11 +35,11 @@ fn resource(cluster: &Cluster, kind: i8, name: &str) -> Result<ConfigResource, R
             Err(why) => Err((ErrorCode::InvalidTopicException, why)),
         },
         BROKER if name.is_empty() => Ok(ConfigResource::Broker(None)),
-        BROKER => match name.parse() {
-            Ok(node) if NodeId(node) == cluster.node() => Ok(ConfigResource::Broker(Some(cluster.node()))),
+        BROKER => match name.parse().map(|id| nodes.broker(id)) {
+            Ok(Some(broker)) if broker == cluster.node() => Ok(ConfigResource::Broker(Some(broker))),
             Ok(_) => {
-                let text = format!("this is broker {}; ask broker {name} about itself", cluster.node());
-                Err((ErrorCode::InvalidRequest, text))
+                let this = nodes.id(rt::this_shard());
+                Err((ErrorCode::InvalidRequest, format!("this is broker {this}; ask broker {name} about itself")))
             }
             Err(_) => Err((ErrorCode::InvalidRequest, format!("'{name}' is no broker id"))),
         },
@@ -46,10 +48,10 @@ fn resource(cluster: &Cluster, kind: i8, name: &str) -> Result<ConfigResource, R
 }
 
 pub(crate) async fn describe_configs(request: &mut Request, body: DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let cluster = request.shard.cluster.clone();
+    let shard = request.shard.clone();
     let describe = |wanted: DescribeConfigsResource| {
-        let described = resource(&cluster, wanted.resource_type, &wanted.resource_name)
-            .map(|resource| entries(&cluster, &resource, &wanted.configuration_keys));
+        let described = resource(&shard.cluster, &shard.nodes, wanted.resource_type, &wanted.resource_name)
+            .map(|resource| entries(&shard.cluster, &resource, &wanted.configuration_keys));
         let mut result = DescribeConfigsResult {
             resource_type: wanted.resource_type,
             resource_name: wanted.resource_name,
@@ -113,8 +115,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(cluster: &Cluster, kind: i8, name: Str, how: Result<HowToAlter, Refusal>) -> Self {
-        let change = resource(cluster, kind, &name).and_then(|resource| Ok(ConfigChange { resource, how: how? }));
+    fn new(shard: &KafkaShard, kind: i8, name: Str, how: Result<HowToAlter, Refusal>) -> Self {
+        let resource = resource(&shard.cluster, &shard.nodes, kind, &name);
+        let change = resource.and_then(|resource| Ok(ConfigChange { resource, how: how? }));
         Wanted { kind, name, change }
     }
 }
@@ -171,16 +174,16 @@ fn told(result: Result<(), Refusal>) -> (ErrorCode, Option<Str>) {
 }
 
 pub(crate) async fn alter_configs(request: &mut Request, body: AlterConfigsRequest) -> AlterConfigsResponse {
-    let cluster = request.shard.cluster.clone();
+    let shard = request.shard.clone();
     let wanted = |resource: alter_configs::AlterConfigsResource| {
         let pair = |config: alter_configs::AlterableConfig| {
             (config.name.to_string(), config.value.map(|value| value.to_string()))
         };
         let how = HowToAlter::Replace(resource.configs.into_iter().map(pair).collect());
-        Wanted::new(&cluster, resource.resource_type, resource.resource_name, Ok(how))
+        Wanted::new(&shard, resource.resource_type, resource.resource_name, Ok(how))
     };
     let wanted: Vec<Wanted> = body.resources.into_iter().map(wanted).collect();
-    let results = alter(&cluster, &wanted, body.validate_only).await;
+    let results = alter(&shard.cluster, &wanted, body.validate_only).await;
     let response = |(wanted, result): (Wanted, _)| {
         let (error_code, error_message) = told(result);
         alter_configs::AlterConfigsResourceResponse {
@@ -197,14 +200,14 @@ pub(crate) async fn incremental_alter_configs(
     request: &mut Request,
     body: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let cluster = request.shard.cluster.clone();
+    let shard = request.shard.clone();
     let wanted = |resource: incremental_alter_configs::AlterConfigsResource| {
         let alterations = resource.configs.into_iter().map(alteration).collect::<Result<_, _>>();
         let how = alterations.map(HowToAlter::Incremental);
-        Wanted::new(&cluster, resource.resource_type, resource.resource_name, how)
+        Wanted::new(&shard, resource.resource_type, resource.resource_name, how)
     };
     let wanted: Vec<Wanted> = body.resources.into_iter().map(wanted).collect();
-    let results = alter(&cluster, &wanted, body.validate_only).await;
+    let results = alter(&shard.cluster, &wanted, body.validate_only).await;
     let response = |(wanted, result): (Wanted, _)| {
         let (error_code, error_message) = told(result);
         incremental_alter_configs::AlterConfigsResourceResponse {

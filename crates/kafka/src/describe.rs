@@ -25,7 +25,11 @@ use crate::owners::ask_owners;
 
 pub(crate) async fn describe_log_dirs(request: &mut Request, body: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let cluster = request.shard.cluster.clone();
-    let sizes = sizes(&cluster).await;
+    // Of a node that is a shard, clients want to know what that shard has.
+    let sizes = match request.shard.nodes.is_direct() {
+        true => sizes_here(&cluster).into_iter().collect(),
+        false => sizes(&cluster).await,
+    };
     let topics = asked(&cluster, &body, &sizes);
     let space = rt::fs::space(cluster.data_dir()).await;
     let (total_bytes, usable_bytes) = space.map_or((-1, -1), |space| (space.total as i64, space.free as i64));
@@ -66,10 +70,13 @@ fn asked(
 
 /// Bytes of every partition of this node.
 async fn sizes(cluster: &Cluster) -> HashMap<TopicIdPartition, u64> {
-    let sizes = |shard: &Rc<Cluster>| -> Vec<(TopicIdPartition, u64)> {
-        shard.partitions().iter().map(|partition| (partition.id(), partition.size_bytes())).collect()
-    };
+    let sizes = |shard: &Rc<Cluster>| sizes_here(shard);
     cluster.sharded().map(Lane::Kafka, sizes).await.into_iter().flatten().collect()
+}
+
+/// Bytes of every partition of this shard.
+fn sizes_here(cluster: &Cluster) -> Vec<(TopicIdPartition, u64)> {
+    cluster.partitions().iter().map(|partition| (partition.id(), partition.size_bytes())).collect()
 }
 
 pub(crate) async fn describe_producers(

@@ -96,15 +96,15 @@ async fn find(request: &Request, key_type: i8, key: Str, deadline: rt::Instant) 
     }
     // Only the partition of this group: another one that cannot be opened is no matter of its.
     let led = cluster.changed().until(|| groups.coordinator_of(&key));
-    let Ok(node) = rt::timeout(deadline - rt::now(), led).await else {
+    let Ok(shard) = rt::timeout(deadline - rt::now(), led).await else {
         return refused(ErrorCode::CoordinatorNotAvailable);
     };
-    let advertised = &request.shard.advertised;
+    let (node_id, endpoint) = request.shard.nodes.of_shard(shard);
     find_coordinator::Coordinator {
         key,
-        node_id: node.0,
-        host: advertised.host.as_str().into(),
-        port: advertised.port.into(),
+        node_id,
+        host: endpoint.host.as_str().into(),
+        port: endpoint.port.into(),
         ..Default::default()
     }
 }
@@ -290,7 +290,11 @@ pub(crate) async fn list_groups(
         states: body.states_filter.iter().map(text).collect(),
         types: body.types_filter.iter().map(text).collect(),
     };
-    let listed = request.shard.groups.list(filter).await;
+    // Clients ask every node and put the answers together: each tells its own.
+    let listed = match request.shard.nodes.is_direct() {
+        true => request.shard.groups.list_here(&filter),
+        false => request.shard.groups.list(filter).await,
+    };
     let group = |group: ailurus_coordinator::ListedGroup| list_groups::ListedGroup {
         group_id: group.group_id.into(),
         protocol_type: group.protocol_type.into(),

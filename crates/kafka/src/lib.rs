@@ -7,7 +7,7 @@
 //! What always holds: replies leave in the order of the requests; memory for a frame is granted before it is read; what
 //! is not served is not advertised; no input makes this crate panic.
 //!
-//! Reading order: [`server`] (what a shard's connections share), `admission` (who may take how much memory), `connection`
+//! Reading order: [`server`] (what a shard's connections share), [`nodes`] (what clients are told of the shards), `admission` (who may take how much memory), `connection`
 //! (frames in, replies out), `dispatch` (who answers what), `entries` (what a request names twice), `owners`
 //! (who is asked about many partitions), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
 //! `describe`, `reassign`, `producer_id`, `groups`, `offsets`, `api_versions`; [`stats`].
@@ -23,6 +23,7 @@ mod fetch;
 mod groups;
 mod list_offsets;
 mod metadata;
+pub mod nodes;
 mod offsets;
 mod owners;
 mod produce;
@@ -34,4 +35,5 @@ pub mod stats;
 mod tests;
 mod topics;
 
-pub use server::{Endpoint, KafkaServer, KafkaShard};
+pub use nodes::{Endpoint, Nodes};
+pub use server::{KafkaServer, KafkaShard};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ailurus_base::HashMap;
 use ailurus_cluster::command::{Command, Reply};
 use ailurus_cluster::plan::{NewTopic, TopicRefusal, bound_partitions, check_name};
-use ailurus_cluster::state::Topic;
+use ailurus_cluster::state::{PartitionState, Topic};
 use ailurus_cluster::{Cluster, OFFSETS_TOPIC};
 use ailurus_model::{NodeId, TopicIdPartition};
 use ailurus_wire::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
@@ -21,6 +21,7 @@ use ailurus_wire::{ErrorCode, Str, TopicId};
 
 use crate::dispatch::Request;
 use crate::entries::once;
+use crate::nodes::{Endpoint, Nodes};
 use crate::topics::{refusal_code, total_partitions};
 
 /// How long a request that creates a topic by naming it waits until the topic can be used.
@@ -53,21 +54,21 @@ enum Wanted {
 }
 
 pub(crate) async fn metadata(request: &mut Request, body: MetadataRequest) -> MetadataResponse {
-    let cluster = request.shard.cluster.clone();
+    let (cluster, nodes) = (request.shard.cluster.clone(), request.shard.nodes.clone());
     let topics = match wanted(request.version(), &body) {
         Err(error) => vec![MetadataResponseTopic { error_code: error, ..Default::default() }],
-        Ok(None) => cluster.state().topics().map(|topic| describe(&cluster, topic)).collect(),
+        Ok(None) => cluster.state().topics().map(|topic| describe(&cluster, &nodes, topic)).collect(),
         Ok(Some(wanted)) => {
             let create = body.allow_auto_topic_creation || request.version() < 4;
             let missing = auto_create(request, &wanted, create).await;
-            wanted.iter().map(|wanted| describe_wanted(&cluster, wanted, &missing)).collect()
+            wanted.iter().map(|wanted| describe_wanted(&cluster, &nodes, wanted, &missing)).collect()
         }
     };
     let operations = |asked: bool, all: i32| if asked { all } else { i32::MIN };
     let mut response = MetadataResponse {
         brokers: brokers(request),
         cluster_id: Some(cluster.cluster_id().into()),
-        controller_id: cluster.node().0,
+        controller_id: nodes.controller(),
         topics,
         cluster_authorized_operations: operations(body.include_cluster_authorized_operations, CLUSTER_OPERATIONS),
         ..Default::default()
@@ -140,11 +141,16 @@ fn auto_created(cluster: &Cluster, name: &str) -> NewTopic {
     if name == OFFSETS_TOPIC { cluster.offsets_topic() } else { NewTopic { name: name.into(), ..Default::default() } }
 }
 
-fn describe_wanted(cluster: &Cluster, wanted: &Wanted, missing: &HashMap<Str, ErrorCode>) -> MetadataResponseTopic {
+fn describe_wanted(
+    cluster: &Cluster,
+    nodes: &Nodes,
+    wanted: &Wanted,
+    missing: &HashMap<Str, ErrorCode>,
+) -> MetadataResponseTopic {
     let state = cluster.state();
     match wanted {
         Wanted::Name(name) => match state.topic(name) {
-            Some(topic) => describe(cluster, topic),
+            Some(topic) => describe(cluster, nodes, topic),
             None => {
                 let why = missing.get(name).copied();
                 let error_code = why.unwrap_or(ErrorCode::UnknownTopicOrPartition);
@@ -152,7 +158,7 @@ fn describe_wanted(cluster: &Cluster, wanted: &Wanted, missing: &HashMap<Str, Er
             }
         },
         Wanted::Id(id) => match state.topic_by_id(*id) {
-            Some(topic) => describe(cluster, topic),
+            Some(topic) => describe(cluster, nodes, topic),
             // Null and not empty: there is no name to tell.
             None => MetadataResponseTopic {
                 error_code: ErrorCode::UnknownTopicId,
@@ -164,23 +170,29 @@ fn describe_wanted(cluster: &Cluster, wanted: &Wanted, missing: &HashMap<Str, Er
     }
 }
 
-fn describe(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
+fn describe(cluster: &Cluster, nodes: &Nodes, topic: &Topic) -> MetadataResponseTopic {
     MetadataResponseTopic {
         name: Some((&*topic.name).into()),
         topic_id: topic.id,
         is_internal: topic.is_internal(),
-        partitions: topic.iter().map(|(id, state)| describe_partition(cluster, id, &state.replicas)).collect(),
+        partitions: topic.iter().map(|(id, state)| describe_partition(cluster, nodes, id, &state.replicas)).collect(),
         ..Default::default()
     }
 }
 
-fn describe_partition(cluster: &Cluster, id: TopicIdPartition, replicas: &[NodeId]) -> MetadataResponsePartition {
-    let leader = cluster.leader(id);
-    let replica_nodes: Vec<i32> = replicas.iter().map(|node| node.0).collect();
+fn describe_partition(
+    cluster: &Cluster,
+    nodes: &Nodes,
+    id: TopicIdPartition,
+    replicas: &[NodeId],
+) -> MetadataResponsePartition {
+    let owner = cluster.shard_of(id);
+    let leader = owner.and_then(|shard| Some((shard, cluster.leader(id)?.1)));
+    let replica_nodes = owner.map_or_else(Vec::new, |shard| nodes.replicas(replicas, shard));
     MetadataResponsePartition {
         error_code: if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable },
         partition_index: id.partition.0,
-        leader_id: leader.map_or(-1, |(node, _)| node.0),
+        leader_id: leader.map_or(-1, |(shard, _)| nodes.id(shard)),
         leader_epoch: leader.map_or(-1, |(_, epoch)| epoch.0),
         isr_nodes: if leader.is_some() { replica_nodes.clone() } else { Vec::new() },
         offline_replicas: if leader.is_some() { Vec::new() } else { replica_nodes.clone() },
@@ -189,18 +201,19 @@ fn describe_partition(cluster: &Cluster, id: TopicIdPartition, replicas: &[NodeI
 }
 
 fn brokers(request: &Request) -> Vec<MetadataResponseBroker> {
-    let advertised = &request.shard.advertised;
-    let node_id = request.shard.cluster.node().0;
-    let host = advertised.host.as_str().into();
-    let rack = request.shard.settings().broker_rack.as_deref().map(Into::into);
-    vec![MetadataResponseBroker { node_id, host, port: advertised.port.into(), rack }]
+    let rack: Option<Str> = request.shard.settings().broker_rack.as_deref().map(Into::into);
+    let broker = |(node_id, endpoint): (i32, &Endpoint)| {
+        let host = endpoint.host.as_str().into();
+        MetadataResponseBroker { node_id, host, port: endpoint.port.into(), rack: rack.clone() }
+    };
+    request.shard.nodes.all().map(broker).collect()
 }
 
 pub(crate) async fn describe_topic_partitions(
     request: &mut Request,
     body: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
-    let cluster = request.shard.cluster.clone();
+    let (cluster, nodes) = (request.shard.cluster.clone(), request.shard.nodes.clone());
     let state = cluster.state();
     let mut names: Vec<Str> = body.topics.iter().map(|topic| topic.name.clone()).collect();
     if names.is_empty() {
@@ -232,7 +245,8 @@ pub(crate) async fn describe_topic_partitions(
         let page: Vec<_> = topic.iter().skip(first as usize).take(room as usize).collect();
         let next = first + page.len() as i32;
         room -= page.len() as i32;
-        let partitions = page.into_iter().map(|(id, state)| paged(describe_partition(&cluster, id, &state.replicas)));
+        let partition = |(id, state): (_, &PartitionState)| describe_partition(&cluster, &nodes, id, &state.replicas);
+        let partitions = page.into_iter().map(partition).map(paged);
         response.topics.push(DescribeTopicPartitionsResponseTopic {
             name: Some(name.clone()),
             topic_id: topic.id,
@@ -287,7 +301,7 @@ pub(crate) async fn describe_cluster(request: &mut Request, body: DescribeCluste
     };
     DescribeClusterResponse {
         cluster_id: cluster.cluster_id().into(),
-        controller_id: cluster.node().0,
+        controller_id: request.shard.nodes.controller(),
         brokers: brokers(request).into_iter().map(broker).collect(),
         cluster_authorized_operations: match body.include_cluster_authorized_operations {
             true => CLUSTER_OPERATIONS,

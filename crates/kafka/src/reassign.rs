@@ -18,6 +18,7 @@ use ailurus_wire::{ErrorCode, Str};
 
 use crate::dispatch::Request;
 use crate::list_offsets::target;
+use crate::server::KafkaShard;
 
 /// The replica that is named first shall lead.
 const PREFERRED: i8 = 0;
@@ -83,11 +84,11 @@ pub(crate) async fn alter_partition_reassignments(
     request: &mut Request,
     body: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
-    let cluster = &request.shard.cluster;
+    let shard = &request.shard;
     let change_factor = body.allow_replication_factor_change;
     let topic = |topic: ailurus_wire::alter_partition_reassignments::ReassignableTopic| {
         let partition = |partition: &ReassignablePartition| {
-            let (error_code, text) = reassign(cluster, &topic.name, partition, change_factor);
+            let (error_code, text) = reassign(shard, &topic.name, partition, change_factor);
             ReassignablePartitionResponse {
                 partition_index: partition.partition_index,
                 error_code,
@@ -105,11 +106,12 @@ pub(crate) async fn alter_partition_reassignments(
 }
 
 fn reassign(
-    cluster: &Cluster,
+    shard: &KafkaShard,
     topic: &str,
     partition: &ReassignablePartition,
     change_factor: bool,
 ) -> (ErrorCode, Option<String>) {
+    let cluster = &shard.cluster;
     let target = match target(cluster, topic, partition.partition_index) {
         Ok(target) => target,
         Err(error) => return (error, None),
@@ -118,17 +120,24 @@ fn reassign(
         return (ErrorCode::NoReassignmentInProgress, None);
     };
     let state = cluster.state();
-    if let Err(why) = check_replicas(&state, replicas) {
-        return (ErrorCode::InvalidReplicaAssignment, Some(why));
-    }
+    let brokers = shard.nodes.brokers(replicas).and_then(|ids| check_replicas(&state, &ids).map(|()| ids));
+    let brokers = match brokers {
+        Ok(brokers) => brokers,
+        Err(why) => return (ErrorCode::InvalidReplicaAssignment, Some(why)),
+    };
     let now = state.partition(target).map(|partition| partition.replicas.as_slice()).unwrap_or_default();
-    let wanted: Vec<NodeId> = replicas.iter().copied().map(NodeId).collect();
+    let wanted: Vec<NodeId> = brokers.into_iter().map(NodeId).collect();
     if !change_factor && wanted.len() != now.len() {
         let text = format!("the replication factor is {} and may not change to {}", now.len(), wanted.len());
         return (ErrorCode::InvalidReplicationFactor, Some(text));
     }
     // On one node a legal set is the set that is there already: done as asked.
     assert_eq!(wanted, now, "a node that stands alone has one legal set of replicas");
+    let shown = cluster.shard_of(target).map_or_else(Vec::new, |owner| shard.nodes.replicas(now, owner));
+    if shown != *replicas {
+        let text = format!("the partition is on node {shown:?} and does not move to another shard of its broker");
+        return (ErrorCode::InvalidReplicaAssignment, Some(text));
+    }
     (ErrorCode::None, None)
 }
 

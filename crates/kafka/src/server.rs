@@ -1,4 +1,4 @@
-//! The Kafka face of one shard: what its connections share, and the listener.
+//! The Kafka face of one shard: what its connections share, and the listeners.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use ailurus_base::HashMap;
 use ailurus_cluster::Cluster;
 use ailurus_coordinator::Groups;
+use ailurus_model::ShardId;
 use ailurus_rt::{self as rt, Abort, Lane, Listener, Sharded};
 use ailurus_settings::BrokerConfig;
 
@@ -18,22 +19,14 @@ use crate::connection::{self, Watch};
 use crate::fetch::WaitKey;
 use crate::fetch::owner::Waiting;
 use crate::fetch::session::Sessions;
+use crate::nodes::Nodes;
 use crate::stats::KafkaStats;
-
-/// Where clients find this broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// A name or address that clients can dial.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
 
 /// What the Kafka face of a shard has.
 pub struct KafkaShard {
     pub(crate) cluster: Rc<Cluster>,
     pub(crate) groups: Groups,
-    pub(crate) advertised: Arc<Endpoint>,
+    pub(crate) nodes: Arc<Nodes>,
     pub(crate) sessions: RefCell<Sessions>,
     pub(crate) producer_ids: RefCell<Range<i64>>,
     pub(crate) stats: KafkaStats,
@@ -42,6 +35,7 @@ pub struct KafkaShard {
     connected: Cell<usize>,
     closing: Cell<bool>,
     sweeper: Cell<Option<rt::Task<()>>>,
+    accepting: RefCell<Option<(Abort, rt::Task<()>)>>,
     handle: OnceCell<Sharded<KafkaShard>>,
     waits: RefCell<HashMap<WaitKey, Rc<Waiting>>>,
     next_wait: Cell<u64>,
@@ -50,29 +44,48 @@ pub struct KafkaShard {
 /// The Kafka face of the broker.
 pub struct KafkaServer {
     shards: Sharded<KafkaShard>,
-    local_addr: SocketAddr,
-    stop: Abort,
-    accepting: rt::Task<()>,
+    nodes: Arc<Nodes>,
+    local_addrs: Vec<SocketAddr>,
 }
 
 impl KafkaServer {
-    /// Starts to serve on `listener`; called on shard 0.
+    /// Starts to serve; called on shard 0. Clients are told of `nodes`, and each node has its listener: one whose connections
+    /// are spread over the shards, or in shard-direct mode one per shard, whose connections stay there.
+    ///
+    /// # Panics
+    /// If there are not as many listeners as nodes.
     pub async fn start(
         cluster: Sharded<Cluster>,
         groups: Groups,
-        listener: Listener,
-        advertised: Endpoint,
+        listeners: Vec<Listener>,
+        nodes: Nodes,
     ) -> KafkaServer {
-        let shards = start_shards(cluster, groups, advertised).await;
-        let (stop, local_addr) = (Abort::new(), listener.local_addr());
-        let serve = move |conn| connection::serve(shards.local(), conn);
-        let accepting = rt::spawn(rt::Group::Kafka, listener.serve(stop.clone(), serve));
-        KafkaServer { shards, local_addr, stop, accepting }
+        let nodes = Arc::new(nodes);
+        assert_eq!(listeners.len(), nodes.all().count(), "clients dial every node");
+        let shards = start_shards(cluster, groups, nodes.clone()).await;
+        let local_addrs = listeners.iter().map(Listener::local_addr).collect();
+        for (shard, listener) in (0..).map(ShardId).zip(listeners) {
+            let stays = nodes.is_direct();
+            let accept = move |shard: &Rc<KafkaShard>| {
+                let serve = move |conn| connection::serve(shards.local(), conn);
+                match stays {
+                    true => shard.accept(|stop| listener.serve_here(stop, serve)),
+                    false => shard.accept(|stop| listener.serve(stop, serve)),
+                }
+            };
+            shards.on(shard, Lane::Kafka, accept).await;
+        }
+        KafkaServer { shards, nodes, local_addrs }
     }
 
-    /// Where it listens.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// Where it listens, in the order of [`KafkaServer::nodes`].
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// What clients are told.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
     /// The shards, for their numbers.
@@ -82,8 +95,7 @@ impl KafkaServer {
 
     /// Accepts nothing more, ends all connections and waits until they are gone, for at most `patience`.
     pub async fn stop(self, patience: Duration) {
-        self.stop.request();
-        self.accepting.await;
+        self.shards.map_async(Lane::Kafka, |shard: Rc<KafkaShard>| async move { shard.stop_accepting().await }).await;
         let close = move |shard: Rc<KafkaShard>| async move { shard.close_connections(patience).await };
         self.shards.map_async(Lane::Kafka, close).await;
         // Fetches that were dropped have told the owners to end their waits. Nobody waits until they hear of it, and the
@@ -98,13 +110,8 @@ impl KafkaServer {
 }
 
 /// The shards without a listener: what there is to ask.
-pub(crate) async fn start_shards(
-    cluster: Sharded<Cluster>,
-    groups: Groups,
-    advertised: Endpoint,
-) -> Sharded<KafkaShard> {
-    let advertised = Arc::new(advertised);
-    let make = move |_| KafkaShard::new(cluster.local(), groups, advertised.clone());
+pub(crate) async fn start_shards(cluster: Sharded<Cluster>, groups: Groups, nodes: Arc<Nodes>) -> Sharded<KafkaShard> {
+    let make = move |_| KafkaShard::new(cluster.local(), groups, nodes.clone());
     let shards = Sharded::start(make).await;
     shards.map(Lane::Kafka, move |shard: &Rc<KafkaShard>| shard.start(shards)).await;
     shards
@@ -121,12 +128,12 @@ impl Drop for Registered {
 }
 
 impl KafkaShard {
-    fn new(cluster: Rc<Cluster>, groups: Groups, advertised: Arc<Endpoint>) -> Self {
+    fn new(cluster: Rc<Cluster>, groups: Groups, nodes: Arc<Nodes>) -> Self {
         let slots = cluster.settings().max_incremental_fetch_session_cache_slots as usize;
         KafkaShard {
             cluster,
             groups,
-            advertised,
+            nodes,
             sessions: RefCell::new(Sessions::new(slots / usize::from(rt::shard_count()))),
             producer_ids: RefCell::new(0..0),
             stats: KafkaStats::default(),
@@ -136,6 +143,7 @@ impl KafkaShard {
             connected: Cell::new(0),
             closing: Cell::new(false),
             sweeper: Cell::new(None),
+            accepting: RefCell::new(None),
             handle: OnceCell::new(),
             waits: RefCell::default(),
             next_wait: Cell::new(0),
@@ -175,10 +183,28 @@ impl KafkaShard {
         self.sweeper.set(Some(rt::spawn(rt::Group::Admin, connection::sweep(self.clone()))));
     }
 
-    /// Counts a connection in; nothing if `max.connections` are there already, or if all are being closed.
+    /// Begins to accept on this shard.
+    fn accept<F: Future<Output = ()> + 'static>(&self, accepting: impl FnOnce(Abort) -> F) {
+        let stop = Abort::new();
+        let task = rt::spawn(rt::Group::Kafka, accepting(stop.clone()));
+        let before = self.accepting.replace(Some((stop, task)));
+        assert!(before.is_none(), "a shard has one listener");
+    }
+
+    /// Closes the listener of this shard, if it has one.
+    async fn stop_accepting(&self) {
+        let accepting = self.accepting.take();
+        if let Some((stop, task)) = accepting {
+            stop.request();
+            task.await;
+        }
+    }
+
+    /// Counts a connection in; nothing if `max.connections` are there already, on all shards, or if all are being closed.
     pub(crate) fn register(self: &Rc<Self>, watch: &Rc<Watch>) -> Option<Registered> {
-        let most = self.settings().max_connections as usize / usize::from(rt::shard_count());
-        if self.closing.get() || self.connected.get() >= most.max(1) {
+        // This one is among them.
+        let most = (self.settings().max_connections as usize).max(1);
+        if self.closing.get() || rt::connection_count() > most {
             return None;
         }
         self.connected.set(self.connected.get() + 1);

@@ -26,7 +26,9 @@ use ailurus_wire::{ErrorCode, Str, TopicId};
 
 use crate::dispatch::{Request, enqueued};
 use crate::entries::repeated;
+use crate::nodes::Nodes;
 use crate::owners::ask_owners;
+use crate::server::KafkaShard;
 
 /// DeleteRecords waits at least so long for the disk. A client's timeout is meant for the other replicas: with none, Kafka
 /// answers in time whatever it says.
@@ -75,7 +77,7 @@ pub(crate) async fn create_topics(request: &mut Request, body: CreateTopicsReque
         response.topics.push(refused_topic(name, &refusal));
     }
     for topic in body.topics.iter().filter(|topic| !twice.contains(&topic.name)) {
-        match new_topic(&cluster, topic) {
+        match new_topic(&request.shard, topic) {
             Ok(new) => wanted.push(new),
             Err(refusal) => response.topics.push(refused_topic(&topic.name, &refusal)),
         }
@@ -110,14 +112,15 @@ pub(crate) fn total_partitions(cluster: &Cluster, topics: &[NewTopic]) -> usize 
     topics.iter().map(each).sum()
 }
 
-fn new_topic(cluster: &Cluster, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
-    if is_internal(&topic.name) && cluster.state().topic(&topic.name).is_none() {
-        return Ok(NewTopic { configs: cluster.offsets_topic().configs, ..plain_topic(topic)? });
+fn new_topic(shard: &KafkaShard, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
+    let plain = plain_topic(&shard.nodes, topic)?;
+    if is_internal(&topic.name) && shard.cluster.state().topic(&topic.name).is_none() {
+        return Ok(NewTopic { configs: shard.cluster.offsets_topic().configs, ..plain });
     }
-    plain_topic(topic)
+    Ok(plain)
 }
 
-fn plain_topic(topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
+fn plain_topic(nodes: &Nodes, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
         let value = config.value.as_ref().ok_or_else(|| {
@@ -127,15 +130,20 @@ fn plain_topic(topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
     }
     let given = |number: i32| (number != -1).then_some(number);
     let assignment = |assignment: &ailurus_wire::create_topics::CreatableReplicaAssignment| {
-        (assignment.partition_index, assignment.broker_ids.clone())
+        Ok((assignment.partition_index, brokers(nodes, &assignment.broker_ids)?))
     };
     Ok(NewTopic {
         name: topic.name.to_string(),
         partitions: given(topic.num_partitions),
         replication_factor: given(topic.replication_factor.into()).map(|factor| factor as i16),
-        assignments: topic.assignments.iter().map(assignment).collect(),
+        assignments: topic.assignments.iter().map(assignment).collect::<Result<_, _>>()?,
         configs,
     })
+}
+
+/// The brokers that shall have a partition.
+fn brokers(nodes: &Nodes, ids: &[i32]) -> Result<Vec<i32>, TopicRefusal> {
+    nodes.brokers(ids).map_err(TopicRefusal::InvalidAssignment)
 }
 
 fn refused_topic(name: &Str, refusal: &TopicRefusal) -> CreatableTopicResult {
@@ -247,13 +255,24 @@ pub(crate) async fn create_partitions(
         let refusal = TopicRefusal::InvalidRequest("the topic is named more than once".into());
         response.results.push(partitions_result(name, Err(refusal)));
     }
-    let more: Vec<MorePartitions> = wanted.iter().map(more_partitions).collect();
+    let nodes = &request.shard.nodes;
+    let mut legal = Vec::new();
+    let mut more: Vec<MorePartitions> = Vec::new();
+    for topic in &wanted {
+        match more_partitions(nodes, topic) {
+            Ok(wish) => {
+                legal.push(topic);
+                more.push(wish);
+            }
+            Err(refusal) => response.results.push(partitions_result(&topic.name, Err(refusal))),
+        }
+    }
     let results = if body.validate_only {
         more.iter().map(|more| cluster.check_create_partitions(more)).collect()
     } else {
-        submit(&cluster, Command::CreatePartitions(more), wanted.len()).await
+        submit(&cluster, Command::CreatePartitions(more), legal.len()).await
     };
-    for (topic, result) in wanted.iter().zip(results) {
+    for (topic, result) in legal.into_iter().zip(results) {
         if result.is_ok() && !body.validate_only {
             cluster.until_led(&topic.name, deadline - rt::now()).await;
         }
@@ -262,15 +281,12 @@ pub(crate) async fn create_partitions(
     response
 }
 
-fn more_partitions(topic: &CreatePartitionsTopic) -> MorePartitions {
+fn more_partitions(nodes: &Nodes, topic: &CreatePartitionsTopic) -> Result<MorePartitions, TopicRefusal> {
     let sets = |assignments: &Vec<ailurus_wire::create_partitions::CreatePartitionsAssignment>| {
-        assignments.iter().map(|assignment| assignment.broker_ids.clone()).collect()
+        assignments.iter().map(|assignment| brokers(nodes, &assignment.broker_ids)).collect()
     };
-    MorePartitions {
-        name: topic.name.to_string(),
-        count: topic.count,
-        assignments: topic.assignments.as_ref().map(sets),
-    }
+    let assignments = topic.assignments.as_ref().map(sets).transpose()?;
+    Ok(MorePartitions { name: topic.name.to_string(), count: topic.count, assignments })
 }
 
 fn partitions_result(name: &Str, result: Result<TopicId, TopicRefusal>) -> CreatePartitionsTopicResult {

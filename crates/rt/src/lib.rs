@@ -70,7 +70,7 @@ pub use foreign::Foreign;
 pub use gate::{Abort, Closed, Gate, Pass};
 pub use group::Group;
 pub use memory::{Memory, Permit, memory};
-pub use net::{Closer, Conn, ConnRx, ConnTx, Listener, resolve};
+pub use net::{Closer, Conn, ConnRx, ConnTx, Listener, connection_count, resolve};
 pub use outside::{LocalBoxFuture, Outside, OutsideCall, Refused, start_thread};
 pub use random::{random_below, random_u64, random_u128};
 pub use shard::{shard_count, this_shard};

@@ -1,4 +1,4 @@
-//! TCP: listeners that spread connections over the shards, and connections in two halves.
+//! TCP: listeners that spread connections over the shards or keep them, and connections in two halves.
 //!
 //! What always holds: bytes arrive in order and none is lost; a read that was dropped half-way poisons its half, because
 //! it may have taken bytes with it; an idle connection holds a read-ahead buffer of [`READ_AHEAD`] bytes and no more.
@@ -45,10 +45,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// While accepts go on failing, it is said this often.
 const ACCEPT_TOLD: Duration = Duration::from_secs(10);
 
-/// A TCP socket that listens on this shard.
+/// A TCP socket that listens. Bound on one shard, it may be sent to another and serve there.
 pub struct Listener {
-    socket: Rc<Socket>,
-    driver: Rc<Driver>,
+    socket: Socket,
     addr: SocketAddr,
     most: usize,
 }
@@ -69,7 +68,7 @@ impl Listener {
         socket.bind(&SockAddr::from(addr))?;
         socket.listen(BACKLOG)?;
         let addr = socket_addr(socket.local_addr()?)?;
-        Ok(Listener { socket: Rc::new(socket), driver, addr, most: usize::MAX })
+        Ok(Listener { socket, addr, most: usize::MAX })
     }
 
     /// Closes connections as they come while there are `most` on all shards together. Each takes one of the open files
@@ -89,15 +88,42 @@ impl Listener {
     ///
     /// Nothing else ends it. An accept that fails for whatever reason is said, counted and tried again: handles and memory
     /// come back, a firewall changes its mind, and a broker that accepts nobody any more would serve nobody.
+    ///
+    /// # Panics
+    /// In simulation, where nothing can be bound.
     pub async fn serve<F: Future<Output = ()> + 'static>(
         self,
         stop: Abort,
         serve: impl Fn(Conn) -> F + Clone + Send + 'static,
     ) {
+        self.accept(stop, |socket| distribute(socket, serve.clone())).await;
+    }
+
+    /// The same, but every connection stays on this very shard, however many it has.
+    ///
+    /// # Panics
+    /// As [`Listener::serve`].
+    pub async fn serve_here<F: Future<Output = ()> + 'static>(self, stop: Abort, serve: impl Fn(Conn) -> F) {
+        self.accept(stop, |socket| {
+            Shard::with(|shard| {
+                shard.stats.accepted.add(1);
+                shard.inbox.connections.fetch_add(1, Ordering::Relaxed);
+                begin(shard, socket, &serve);
+            });
+        })
+        .await;
+    }
+
+    async fn accept(self, stop: Abort, take: impl Fn(Socket)) {
+        let Listener { socket, addr, most } = self;
+        let driver = real_driver().expect("a listener was bound, so this is no simulation");
+        // The shard that bound it may stand on another rung.
+        socket.set_nonblocking(!driver.is_uring()).expect("an open socket takes flags");
+        let socket = Rc::new(socket);
         let mut requested = pin!(stop.requested());
         let mut told = None;
         loop {
-            let mut accept = self.driver.submit(op::Accept::new(self.driver.hold(Handle(self.socket.clone()))));
+            let mut accept = driver.submit(op::Accept::new(driver.hold(Handle(socket.clone()))));
             // An accept that is dropped here may have taken a connection with it: the client sees it closed, as if it
             // had come a moment later.
             let accepted = std::future::poll_fn(|context| match requested.as_mut().poll(context) {
@@ -107,13 +133,13 @@ impl Listener {
             .await;
             let Some(BufResult(result, accept)) = accepted else { return };
             match result {
-                Ok(_) if connections() >= self.most => drop(accept.into_inner().0),
-                Ok(_) => distribute(accept.into_inner().0, serve.clone()),
+                Ok(_) if connection_count() >= most => drop(accept.into_inner().0),
+                Ok(_) => take(accept.into_inner().0),
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     Shard::with(|shard| shard.stats.accepts_failed.add(1));
                     if told.is_none_or(|told| now() - told >= ACCEPT_TOLD) {
-                        tracing::warn!(%error, addr = %self.addr, "cannot accept connections; it is tried again");
+                        tracing::warn!(%error, %addr, "cannot accept connections; it is tried again");
                         told = Some(now());
                     }
                     sleep(ACCEPT_PAUSE).await;
@@ -123,8 +149,8 @@ impl Listener {
     }
 }
 
-/// Connections of all shards.
-fn connections() -> usize {
+/// Connections of all shards, those on their way to one among them.
+pub fn connection_count() -> usize {
     let count = |inbox: &Arc<Inbox>| inbox.connections.load(Ordering::Relaxed) as usize;
     Shard::with(|shard| shard.hub.inboxes.iter().map(count).sum())
 }
@@ -139,15 +165,16 @@ fn distribute<F: Future<Output = ()> + 'static>(socket: Socket, serve: impl Fn(C
         least.connections.fetch_add(1, Ordering::Relaxed);
         least.id
     });
-    let start = move |shard: &Rc<Shard>| {
-        let counted = Counted(shard.inbox.clone());
-        match Conn::from_socket(socket, counted) {
-            Ok(conn) => spawn(Group::Kafka, serve(conn)).detach(),
-            Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
-        }
-    };
     // Nobody waits for the hand-over; it runs all the same.
-    drop(call_inline(to, Lane::Kafka, start));
+    drop(call_inline(to, Lane::Kafka, move |shard| begin(shard, socket, &serve)));
+}
+
+/// Begins to serve a connection that is counted on this shard.
+fn begin<F: Future<Output = ()> + 'static>(shard: &Shard, socket: Socket, serve: &impl Fn(Conn) -> F) {
+    match Conn::from_socket(socket, Counted(shard.inbox.clone())) {
+        Ok(conn) => spawn(Group::Kafka, serve(conn)).detach(),
+        Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
+    }
 }
 
 /// One connection in the count of its shard.
@@ -667,10 +694,11 @@ mod tests {
             run(config, || async {
                 let driver = real_driver().expect("not a simulation");
                 let any = SocketAddr::from(([127, 0, 0, 1], 0));
-                let socket = Rc::new(new_socket(any, &driver).expect("a socket"));
+                let socket = new_socket(any, &driver).expect("a socket");
                 socket.bind(&SockAddr::from(any)).expect("a free port");
                 let addr = socket_addr(socket.local_addr().expect("bound")).expect("an IP address");
-                let listener = Listener { socket: socket.clone(), driver, addr, most: usize::MAX };
+                let same = socket.try_clone().expect("a second handle");
+                let listener = Listener { socket, addr, most: usize::MAX };
                 let stop = Abort::new();
                 let echo = |conn: Conn| async move {
                     let (mut rx, mut tx) = conn.split();
@@ -681,7 +709,7 @@ mod tests {
                 while Shard::with(|shard| shard.stats.accepts_failed.get()) < 2 {
                     sleep(Duration::from_millis(1)).await;
                 }
-                socket.listen(BACKLOG).expect("it can listen");
+                same.listen(BACKLOG).expect("it can listen");
                 let (mut rx, mut tx) = Conn::connect(addr).await.expect("it listens").split();
                 tx.write(vec![Bytes::from_static(b"x")]).await.expect("it is served");
                 assert_eq!(rx.read(1).await.expect("an answer").as_deref(), Some(&b"x"[..]));

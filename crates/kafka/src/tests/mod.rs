@@ -5,6 +5,7 @@
 mod fetch;
 mod groups;
 mod memory;
+mod nodes;
 mod partitions;
 mod produce;
 
@@ -30,7 +31,8 @@ use ailurus_wire::{ErrorCode, RequestHeader, decode_response, encode_request};
 use bytes::Bytes;
 
 use crate::dispatch::{self, Answer, Request};
-use crate::server::{Endpoint, KafkaShard, start_shards};
+use crate::nodes::{Endpoint, Nodes};
+use crate::server::{KafkaShard, start_shards};
 
 /// Runs `test` on a machine of so many shards, with a few seeds.
 fn on_shards<F: Future<Output = ()>>(shards: u16, test: impl Fn(Broker) -> F + Copy + 'static) {
@@ -79,7 +81,13 @@ impl Broker {
         let options = ClusterOptions { settings: Arc::new(layers), storage: StorageConfig::tiny("/data") };
         let cluster = node::start(options).await.unwrap();
         let groups = Groups::start(cluster).await;
-        let shards = start_shards(cluster, groups, Endpoint { host: "localhost".into(), port: 9092 }).await;
+        let endpoint = |shard| Endpoint { host: "localhost".into(), port: 9092 + shard };
+        let broker = cluster.local().node();
+        let nodes = match cluster.local().settings().shard_direct {
+            true => Nodes::per_shard(broker, (0..rt::shard_count()).map(endpoint).collect()),
+            false => Nodes::one(broker, endpoint(0)),
+        };
+        let shards = start_shards(cluster, groups, Arc::new(nodes)).await;
         Broker { cluster, shards }
     }
 

@@ -87,6 +87,37 @@ pub(crate) async fn echo() {
 }
 
 #[test]
+fn a_listener_that_keeps_its_connections_spreads_none() {
+    on_machine(|| async {
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+        let addr = listener.local_addr();
+        let service = Sharded::start(|_| Abort::new()).await;
+        // Bound here, it serves there.
+        let serve = move |stop: Rc<Abort>| async move {
+            let tell = async |conn: Conn| {
+                let (mut rx, mut tx) = conn.split();
+                tx.write(vec![Bytes::copy_from_slice(&rt::this_shard().0.to_be_bytes())]).await.expect("it reads");
+                assert!(rx.read(1).await.expect("a clean end").is_none());
+            };
+            listener.serve_here((*stop).clone(), tell).await;
+        };
+        let serving = service.on_async(ShardId(1), Lane::Admin, serve);
+        let mut open = Vec::new();
+        for held in 1..=5 {
+            let (mut rx, tx) = Conn::connect(addr).await.expect("it listens").split();
+            assert_eq!(rx.read(2).await.expect("an answer").as_deref(), Some(&[0, 1][..]));
+            open.push((rx, tx));
+            // Both ends are in this process.
+            assert_eq!(rt::connection_count(), 2 * held);
+        }
+        drop(open);
+        service.on(ShardId(1), Lane::Admin, |stop: &Rc<Abort>| stop.request()).await;
+        serving.await;
+        service.stop().await;
+    });
+}
+
+#[test]
 fn a_closer_ends_a_pending_read() {
     on_machine(|| async {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");

@@ -27,6 +27,8 @@ settings! {
     shards: i32 = "shards" { default: Some("0"), valid: Between(0, 1024), example: "4" }
     "Whether each shard is bound to a CPU. Only where there are as many shards as CPUs, and no quota: else others use them too."
     shard_pin: bool = "shard.pin" { default: Some("true"), example: "false" }
+    "Whether each shard has a port of its own and is shown to clients as a broker of its own, so that they connect straight to the core that owns a partition. Shard S listens at the port of `listeners` + S, is advertised with the port of `advertised.listeners` + S, and has the id `node.id` * 1000 + S. Such an id names the whole broker where settings or replicas are meant."
+    shard_direct: bool = "shard.direct" { default: Some("false"), example: "true" }
     "Memory that requests in progress may take, of all shards together; unset, at most a quarter of what the machine or its container has. Members of groups may take a quarter as much besides."
     memory_bytes: i64 = "memory.bytes" { unit: Bytes, default: Some("1073741824"), valid: AtLeast(1 << 24), example: "4294967296" }
     "The I/O driver: `auto` takes the best the kernel grants, and the start banner says which."

@@ -13,7 +13,7 @@ use std::time::Duration;
 use ailurus_wire::ErrorCode;
 use ailurus_wire::leave_group::{LeaveGroupRequest, MemberIdentity};
 use serde_json::Value;
-use support::client::Client;
+use support::client::{Client, batch};
 use support::{BINARY, Broker, failed_start, fresh, until};
 
 fn lines(text: &str) -> Vec<&str> {
@@ -348,6 +348,40 @@ fn metrics_and_health_are_served() {
     let flushes = |line: &str| line.starts_with("ailurus_journal_flushes_total") && !line.ends_with(" 0");
     assert!(metrics.lines().any(flushes), "{metrics}");
     assert!(broker.get("/healthz").contains("{\"status\":\"ok\",\"shards\":2}"));
+}
+
+#[test]
+fn what_was_cached_survives_a_clean_stop_and_what_was_not_any() {
+    let dir = fresh("caching");
+    let configs = ["-c", "write.caching=true", "-c", "flush.ms=3600000"];
+    let broker = Broker::start(&dir, &[]);
+    broker.out(&[&["topic", "create", "t"][..], &configs].concat());
+    let flushes = |broker: &Broker| {
+        let metrics = broker.get("/metrics");
+        let counts = metrics.lines().filter_map(|line| line.strip_prefix("ailurus_journal_flushes_total{"));
+        counts.map(|line| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let mut client = Client::connect(broker.address());
+    let before = flushes(&broker);
+    assert!(before > 0);
+    for number in 0..50 {
+        assert_eq!(client.produce("t", batch(&[number.to_string().as_bytes()])), ErrorCode::None);
+    }
+    // What the broker writes down of its own logs may fall into this time.
+    let taken = flushes(&broker) - before;
+    assert!(taken < 25, "50 requests took {taken} flushes");
+    let all: String = (0..50).map(|number| format!("{number}\n")).collect();
+    assert_eq!(broker.out(&["consume", "t", "-e"]), all);
+    assert!(broker.end("-TERM").success());
+
+    let broker = Broker::start(&dir, &[]);
+    assert_eq!(broker.out(&["consume", "t", "-e"]), all);
+    broker.feed(&["produce", "t"], "cached\n");
+    broker.out(&["topic", "alter", "t", "--set", "write.caching=false"]);
+    broker.feed(&["produce", "t"], "flushed\n");
+    broker.end("-KILL");
+    let broker = Broker::start(&dir, &[]);
+    assert_eq!(broker.out(&["consume", "t", "-e"]), all + "cached\nflushed\n");
 }
 
 #[test]

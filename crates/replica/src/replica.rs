@@ -290,7 +290,7 @@ impl Replica {
     }
 
     async fn settle(&self, bell: &Notify, index: Index, generation: u32, kept: impl Fn() -> bool) -> Settlement {
-        bell.until(|| {
+        let settled = || {
             if self.was_cut(index, generation) {
                 return Some(Settlement::Truncated);
             }
@@ -299,8 +299,12 @@ impl Replica {
             }
             // The log's own bell may be heard before the driver has drawn the consequence.
             (self.role.get() == Role::Offline || self.log.failed()).then_some(Settlement::Unknown)
-        })
-        .await
+        };
+        // What holds already, as it does where writes are cached, stands in no queue.
+        match settled() {
+            Some(settlement) => settlement,
+            None => bell.until(settled).await,
+        }
     }
 
     /// Brings commit and high watermark up to what the log says may be committed. One member is its own majority.

@@ -14,6 +14,7 @@ from driver import tools
 import clients
 import probe
 import subjects
+import wire
 from subjects import D, R
 
 Row = dict[str, typing.Any]
@@ -21,6 +22,8 @@ MB = 1_000_000
 #: Above this share of its core the load is what is slow, not the broker.
 CLIENT_BOUND = 0.85
 WARM_PARTITIONS = 12
+#: Names of numbers that are said while it runs, and not kept.
+SAID = "said_"
 #: Seconds between the last acknowledgement and the last look: what a broker does behind it belongs to its cost.
 TAIL_SECONDS = 3
 
@@ -63,17 +66,17 @@ class Bench:
     def classes(self, wanted: typing.Iterable[str] = (D, R)) -> list[str]:
         return [klass for klass in wanted if not self.options.classes or klass in self.options.classes]
 
-    def turns(self, names: typing.Iterable[str], repeats_max: int | None = None) -> typing.Iterator[tuple[int, str]]:
+    def turns(self, names: typing.Iterable[str]) -> typing.Iterator[tuple[int, str]]:
         """Repeat and subject: each subject once in each repeat, another first each time."""
         chosen = [name for name in names if self.wants(name)]
-        for repeat in range(min(self.options.repeats, repeats_max or self.options.repeats)):
+        for repeat in range(self.options.repeats):
             for at in range(len(chosen)):
                 yield repeat, chosen[(at + repeat) % len(chosen)]
 
     @contextlib.contextmanager
-    def broker(self, name: str, klass: str, setup: subjects.Setup, warm: bool = True, **settings: str) -> typing.Iterator[subjects.Subject]:
+    def broker(self, name: str, klass: str, setup: subjects.Setup, warm: bool = True, settings: dict[str, str] | None = None) -> typing.Iterator[subjects.Subject]:
         """A fresh one; Kafka's compiler has seen `--warm-gb` before anything is measured."""
-        process = subjects.make(name, klass, setup, self.programs, settings, self.log)
+        process = subjects.make(name, klass, setup, self.programs, settings or {}, self.log)
         self.clients.prefix = setup.load_prefix()
         with subjects.running(name, process, setup) as subject:
             if name == "kafka" and warm:
@@ -81,16 +84,18 @@ class Bench:
             subjects.settle()
             yield subject
 
-    def rounds(self, workload: str, names: typing.Iterable[str], setup: subjects.Setup, once: "Once", classes: typing.Iterable[str] = (D, R), repeats_max: int | None = None, **settings: str) -> list[Row]:
+    def rounds(self, workload: str, names: typing.Iterable[str], setup: subjects.Setup, once: "Once", classes: typing.Iterable[str] = (D, R), warm: bool = True) -> list[Row]:
         """In each repeat, each subject in turn: a fresh broker, then `once` for each class on it, so that it is warmed up once.
 
         The null broker has its class from its start, and is started for each.
         """
-        rows = []
+        rows: list[Row] = []
         wanted = self.classes(classes)
-        for repeat, name in self.turns(names, repeats_max):
+        if not wanted:
+            return rows
+        for repeat, name in self.turns(names):
             for together in [[klass] for klass in wanted] if name == "null" else [wanted]:
-                with self.attempt(f"{workload} {name}"), self.broker(name, together[0], setup, **settings) as subject:
+                with self.attempt(f"{workload} {name}"), self.broker(name, together[0], setup, warm) as subject:
                     for klass in together:
                         with self.attempt(f"{workload} {name} {klass}"):
                             for row in once(subject, klass, repeat):
@@ -106,11 +111,17 @@ class Bench:
             self.say(f"{what} failed: {failure}")
             self.failures.append(f"{what}: {failure}")
 
+    def create(self, subject: subjects.Subject, topic: str, partitions: int, klass: str, seconds: float = 60) -> None:
+        """A topic of this class, and waits until each partition says its end: Kafka shows leaders before they serve."""
+        self.clients.create(subject.address, topic, partitions, subject.topic_settings(klass), seconds)
+        if subject.name != "null":  # which knows few versions of few requests, and is ready when it answers
+            wire.wait_for_ends(subject.address, topic, partitions, seconds)
+
     def _warm(self, subject: subjects.Subject, klass: str) -> None:
         records = int(self.options.warm_gb * 1e9 / clients.RECORD_BYTES)
         if not records:
             return
-        self.clients.create(subject.address, "warm", WARM_PARTITIONS, subject.topic_settings(klass))
+        self.create(subject, "warm", WARM_PARTITIONS, klass)
         with self.clients.consume(subject.address, "warm", WARM_PARTITIONS, records) as consumer:
             background = clients.Background(consumer, 600)
             with self.clients.produce(subject.address, "warm", records) as producer:
@@ -126,7 +137,8 @@ class Bench:
             "peak_group_mib": subject.group.peak_bytes() >> 20,
         }
         self.say(f"{workload} {repeat + 1}/{self.options.repeats} {subject.name} {klass} {case}: {spoken(numbers)}")
-        return {**head, **numbers, **memory}
+        kept = {key: value for key, value in numbers.items() if not key.startswith(SAID)}
+        return {**head, **kept, **memory}
 
 
 #: Measures one subject in one class, in one repeat; gives rows.
@@ -177,7 +189,7 @@ COUNTERS = {
 
 def measured(bench: Bench, subject: subjects.Subject, topic: str, klass: str, shape: clients.Shape) -> Row:
     """A fresh topic under ailurus-load: latency, CPU and everything else of the window."""
-    bench.clients.create(subject.address, topic, shape.partitions, subject.topic_settings(klass), seconds=300)
+    bench.create(subject, topic, shape.partitions, klass)
     window = Window(subject)
     report = bench.clients.run(subject.address, topic, shape, window.begin, window.end)
     return {**window.numbers(), **flat(report), **costs(window, report["bytes_per_second_in"] * report["seconds"])}
@@ -198,7 +210,9 @@ def flat(report: Row) -> Row:
         if report.get(key) and report[key].get("count"):
             for quantile in ("p50", "p90", "p99", "p999", "max"):
                 numbers[f"{kind}_{quantile}_ms"] = round(report[key][quantile] / 1000, 3)
-    numbers["series"] = report.get("series", [])
+    if report.get("error_kinds"):
+        numbers["error_kinds"] = report["error_kinds"]
+    numbers["series"] = report.get("series_end_to_end") or report.get("series", [])
     return numbers
 
 
@@ -216,8 +230,8 @@ def spoken(numbers: Row) -> str:
     }
     hidden = {key for key in ("lost", "errors", "mb_per_s_out", "load_busy") if not numbers.get(key)}
     shown = [text.format(numbers[key]) for key, text in wanted.items() if key in numbers and key not in hidden]
-    rest = {key: value for key, value in numbers.items() if key.startswith("said_")}
-    return ", ".join([*shown, *(f"{key[5:].replace('_', ' ')} {value}" for key, value in rest.items())])
+    rest = {key: value for key, value in numbers.items() if key.startswith(SAID)}
+    return ", ".join([*shown, *(f"{key.removeprefix(SAID).replace('_', ' ')} {value}" for key, value in rest.items())])
 
 
 def of(rows: list[Row], **wanted: typing.Any) -> list[Row]:

@@ -4,7 +4,6 @@ The public ones carry throughput and CPU; ailurus-load carries latency, because 
 the last one came back. All get the same settings for all brokers: acks=all, no compression, linger 1 ms.
 """
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -210,9 +209,9 @@ class Clients:
             child.finish(duration + 120)
         return json.loads(report.read_text())
 
-    def produce(self, address: str, topic: str, records: int, size: int = RECORD_BYTES, linger_ms: int = LINGER_MS, statistics: pathlib.Path | None = None) -> Child:
-        """rdkafka_performance as producer, as fast as it goes, over all partitions at random."""
-        options = ["-X", "acks=all", "-X", f"linger.ms={linger_ms}", "-z", "none", *_statistics(statistics)]
+    def produce(self, address: str, topic: str, records: int, size: int = RECORD_BYTES, linger_ms: int = LINGER_MS, statistics: pathlib.Path | None = None, rate: int = 0) -> Child:
+        """rdkafka_performance as producer, over all partitions at random, as fast as it goes or (spinning) at a rate."""
+        options = [*(["-r", rate] if rate else []), "-X", "acks=all", "-X", f"linger.ms={linger_ms}", "-z", "none", *_statistics(statistics)]
         words = ["-P", "-t", topic, "-b", address, "-s", size, "-c", records, "-i", 1000, "-q"]
         return self.child(self.performance, *words, *options)
 
@@ -267,19 +266,6 @@ def performance_counts(lines: list[str]) -> dict[str, float]:
         if found:
             return {"records": int(found[1]), "bytes": int(found[2])}
     return {"records": 0, "bytes": 0}
-
-
-def requests_per_record(statistics: pathlib.Path) -> float:
-    """Produce and Fetch requests that a librdkafka client has sent for each record, by its last statistics."""
-    for line in reversed(statistics.read_text(errors="replace").splitlines()):
-        with contextlib.suppress(json.JSONDecodeError):
-            said = json.loads(line)
-            requests = [broker["req"] for broker in said["brokers"].values()]
-            count = sum(request.get("Produce", 0) + request.get("Fetch", 0) for request in requests)
-            records = said["txmsgs"] + said["rxmsgs"]
-            if records:
-                return count / records
-    raise tools.Failed(f"{statistics} has no statistics")
 
 
 def consumed_to_end(consumer: Child, background: Background, seconds: float) -> None:

@@ -36,10 +36,12 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def spread(found: list[float]) -> str:
-    """The median, and in brackets the smallest and the largest."""
+def spread(found: list[typing.Any]) -> str:
+    """The median, and in brackets the smallest and the largest; of texts, the last."""
     if not found:
         return ""
+    if isinstance(found[-1], str):
+        return found[-1]
     middle = number(statistics.median(found))
     return middle if len(found) == 1 else f"{middle} ({number(min(found))}..{number(max(found))})"
 

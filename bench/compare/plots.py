@@ -1,6 +1,7 @@
 """A few plots, as SVG. Text stays text, and nothing in a file depends on when it was made, so that differences are of data."""
 
 import pathlib
+import statistics
 import typing
 
 import matplotlib
@@ -52,3 +53,8 @@ def _finish(figure: typing.Any, axes: typing.Any, file: pathlib.Path, title: str
         axes.legend(frameon=False)
     figure.savefig(file, metadata={"Date": None})
     pyplot.close(figure)
+
+
+def whisker(found: list[float]) -> tuple[float, float, float] | None:
+    """Median, smallest and largest, for `bars`."""
+    return (statistics.median(found), min(found), max(found)) if found else None

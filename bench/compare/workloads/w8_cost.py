@@ -5,13 +5,15 @@ them. The broker's CPU is that of the process from before the first record until
 core is full then, so rates are those of the client; only CPU per GB is compared.
 """
 
+import pathlib
 import time
 import typing
 
 import clients
 import probe
-from bench import MB, TAIL_SECONDS, Bench, Row, Window, costs
-from goals import Goal, ratio
+import plots
+from bench import MB, TAIL_SECONDS, Bench, Row, Window, costs, of
+from goals import Goal, ratio, values
 from subjects import D, ONE_AND_ONE, R, Subject
 
 NAME = "W8"
@@ -39,7 +41,7 @@ def cost(bench: Bench, subject: Subject, klass: str) -> Row:
     """One GB and a half through a fresh topic."""
     topic = f"cost-{klass.lower()}"
     records = bench.pick(1_500_000, 200_000)
-    bench.clients.create(subject.address, topic, PARTITIONS, subject.topic_settings(klass))
+    bench.create(subject, topic, PARTITIONS, klass)
     window = Window(subject)
     window.begin()
     with bench.clients.consume(subject.address, topic, PARTITIONS, records) as consumer:
@@ -74,3 +76,14 @@ def goals(rows: list[Row]) -> list[Goal]:
         found.append(ratio(rows, f"W8 broker CPU per GB, {of_class}, against Kafka", "cpu_s_per_gb", klass, "kafka", at_most=1 / 4))
         found.append(ratio(rows, f"W8 broker CPU per GB, {of_class}, against the null broker", "cpu_s_per_gb", klass, "null", at_most=1.5))
     return found
+
+
+def plot(rows: list[Row], folder: pathlib.Path) -> list[tuple[str, str]]:
+    classes = (D, R)
+    series = {
+        name: [plots.whisker(values(of(rows, subject=name, **{"class": klass}), "cpu_s_per_gb")) for klass in classes]
+        for name in ("ailurus", "kafka", "null")
+    }
+    title = "W8: broker CPU per GB, produced and consumed"
+    plots.bars(folder / "W8.svg", title, "s/GB", [f"class {klass}" for klass in classes], series)
+    return [("W8.svg", title)]

@@ -1,0 +1,60 @@
+"""Two shards and an unpinned load at a fixed 20 MB/s: what hopping between shards costs.
+
+The load of W1 at its highest rate. *ailurus* shows one node and hops to the shard that owns a partition, *ailurus-direct*
+(`shard.direct=true`) shows each shard as a node of its own.
+"""
+
+import typing
+
+from bench import Bench, Row, measured
+from goals import Goal, bounded, median, quotient
+from subjects import D, R, TWO_SHARED, Subject
+
+from .w1_latency import shape
+
+NAME = "shared"
+ABOUT = "two shards, load unpinned at 20 MB/s: CPU per GB, crossings, hop against shard-direct"
+MINUTES = 13
+COLUMNS = {
+    "cpu_s_per_gb": "broker CPU s/GB",
+    "crossings_per_record": "crossings per record",
+    "publish_p50_ms": "publish p50 ms",
+    "publish_p99_ms": "p99",
+    "e2e_p99_ms": "end to end p99 ms",
+    "shard_migrations": "migrations of shard threads",
+    "switches_per_s": "switches/s",
+    "flushes_per_s": "flushes/s",
+}
+RATE_MB = 20
+
+
+def measure(bench: Bench) -> list[Row]:
+    def once(subject: Subject, klass: str, repeat: int) -> typing.Iterator[Row]:
+        found = measured(bench, subject, f"shared-{klass.lower()}", klass, shape(bench, RATE_MB))
+        del found["series"]
+        switches = found["switches_voluntary"] + found["switches_involuntary"]
+        found["switches_per_s"] = round(switches / found["seconds"])
+        if "crossings" in found:
+            found["crossings_per_record"] = round(found["crossings"] / max(1, found["acknowledged"]), 5)
+            found["flushes_per_s"] = round(found["flushes"] / found["seconds"], 1)
+        yield bench.row(NAME, subject, klass, f"{RATE_MB} MB/s", repeat, found)
+
+    return bench.rounds(NAME, ("ailurus", "ailurus-direct", "kafka"), TWO_SHARED, once)
+
+
+def goals(rows: list[Row]) -> list[Goal]:
+    def of(key: str, subject: str, klass: str) -> float | None:
+        return median(rows, key, subject=subject, **{"class": klass})
+
+    found = [
+        bounded("data path: migrations of shard threads in a window", _worst(rows, "shard_migrations"), 0),
+        bounded("shard-direct: crossings per record, unmodified client", of("crossings_per_record", "ailurus-direct", D), 0),
+    ]
+    for title, key in (("CPU per GB", "cpu_s_per_gb"), ("end to end p99", "e2e_p99_ms")):
+        goal = quotient(f"shard-direct: {title} beside hop mode, class D", of(key, "ailurus-direct", D), of(key, "ailurus", D), at_most=1)
+        found.append(goal)
+    return found
+
+
+def _worst(rows: list[Row], key: str) -> float | None:
+    return max((row[key] for row in rows if row["subject"] == "ailurus"), default=None)

@@ -1,0 +1,73 @@
+"""W9: 10, 1,000 and 10,000 partitions: time to create them, memory of each idle, and publish p99 at 2 MB/s over all, class D.
+
+Idle memory is VmRSS 5 s after the topic was made, less that of the same broker before; of 10 partitions it says nothing. Kafka is measured in the first two repeats.
+"""
+
+import time
+import typing
+
+import probe
+from bench import Bench, Row, Window, costs, flat, records_per_second
+from clients import Shape
+from goals import Goal, bounded, median, quotient
+from subjects import D, ONE_AND_ONE, Subject
+
+NAME = "W9"
+ABOUT = "10, 1,000 and 10,000 partitions"
+MINUTES = 14
+COLUMNS = {
+    "create_s": "creation s",
+    "idle_kib_per_partition": "idle KiB per partition",
+    "publish_p50_ms": "publish p50 ms",
+    "publish_p99_ms": "p99",
+    "lost": "lost",
+    "flushes_per_s": "flushes/s",
+    "cpu_s_per_gb": "broker CPU s/GB",
+    "load_busy": "load busy",
+}
+COUNTS = (10, 1000, 10_000)
+RATE_MB = 2
+KAFKA_REPEATS = 2
+
+
+def measure(bench: Bench) -> list[Row]:
+    rows = []
+    for repeat, name in bench.turns(("ailurus", "kafka")):
+        if name == "kafka" and repeat >= KAFKA_REPEATS or not bench.classes([D]):
+            continue
+        for count in bench.pick(COUNTS, COUNTS[:2]):
+            case = f"{count:,} partitions"
+            with bench.attempt(f"{NAME} {name} {case}"), bench.broker(name, D, ONE_AND_ONE) as subject:
+                rows.append(bench.row(NAME, subject, D, case, repeat, _of(bench, subject, count)))
+    return rows
+
+
+def _of(bench: Bench, subject: Subject, count: int) -> Row:
+    empty = probe.memory_bytes(subject.pid)
+    began = time.monotonic()
+    bench.create(subject, "wide", count, D, seconds=300)
+    created = time.monotonic() - began
+    time.sleep(bench.pick(5, 1))
+    idle = (probe.memory_bytes(subject.pid) - empty) / 1024 / count
+    shape = Shape(count, producers=4, rate=records_per_second(RATE_MB), warmup=bench.pick(3, 1), duration=bench.pick(8, 2))
+    window = Window(subject)
+    report = bench.clients.run(subject.address, "wide", shape, window.begin, window.end)
+    numbers = {**window.numbers(), **flat(report), **costs(window, report["bytes_per_second_in"] * report["seconds"])}
+    del numbers["series"]
+    if "flushes" in numbers:
+        numbers["flushes_per_s"] = round(numbers["flushes"] / numbers["seconds"], 1)
+    if count >= COUNTS[1]:
+        numbers |= {"idle_kib_per_partition": round(idle, 2), "said_idle_KiB": round(idle, 1)}
+    return {**numbers, "create_s": round(created, 3)}
+
+
+def goals(rows: list[Row]) -> list[Goal]:
+    def ours(key: str, count: int) -> float | None:
+        return median(rows, key, subject="ailurus", case=f"{count:,} partitions")
+
+    most = max((count for count in COUNTS if ours("publish_p99_ms", count) is not None), default=COUNTS[-1])
+    return [
+        *(bounded(f"W9 resident per idle partition, {count:,} of them", ours("idle_kib_per_partition", count), 20, " KiB") for count in COUNTS[1:]),
+        quotient(f"W9 publish p99 at {most:,} partitions against that at 10", ours("publish_p99_ms", most), ours("publish_p99_ms", 10), at_most=2),
+        quotient(f"data path: flushes per second at {most:,} partitions against those at 10", ours("flushes_per_s", most), ours("flushes_per_s", 10), at_most=1.2),
+    ]

@@ -397,11 +397,26 @@ public class Suite {
     }
 
     void cluster() throws Exception {
-        require(admin.describeCluster().nodes().get().size() == 1, "nodes");
+        // One; or one for each shard.
+        Set<Integer> nodes = admin.describeCluster().nodes().get().stream().map(Node::id).collect(Collectors.toSet());
         require(!admin.describeCluster().clusterId().get().isEmpty(), "cluster id");
-        var dirs = admin.describeLogDirs(List.of(node().id())).allDescriptions().get().get(node().id());
-        long size = dirs.values().stream().flatMap(dir -> dir.replicaInfos().entrySet().stream())
-            .filter(replica -> replica.getKey().topic().equals(source())).mapToLong(replica -> replica.getValue().size()).sum();
+        require(nodes.contains(admin.describeCluster().controller().get().id()), "the controller is no node");
+        long size = 0;
+        Map<Integer, Integer> places = new TreeMap<>();
+        for (var node : admin.describeLogDirs(nodes).allDescriptions().get().entrySet()) {
+            for (LogDirDescription dir : node.getValue().values()) {
+                for (var replica : dir.replicaInfos().entrySet()) {
+                    if (replica.getKey().topic().equals(source())) {
+                        Integer other = places.put(replica.getKey().partition(), node.getKey());
+                        require(other == null, replica.getKey() + " is on " + other + " and on " + node.getKey());
+                        size += replica.getValue().size();
+                    }
+                }
+            }
+        }
+        Map<Integer, Integer> leaders = new TreeMap<>();
+        describe(source()).partitions().forEach(partition -> leaders.put(partition.partition(), partition.leader().id()));
+        require(places.equals(leaders), "the logs are on " + places + ", led by " + leaders);
         require(size > 100 * COUNT / 10, source() + " takes " + size + " bytes on disk");
         require(admin.listPartitionReassignments().reassignments().get().isEmpty(), "reassignments");
         var elected = admin.electLeaders(ElectionType.PREFERRED, Set.of(new TopicPartition(source(), 0))).partitions().get();

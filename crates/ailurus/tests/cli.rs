@@ -306,8 +306,12 @@ fn a_member_that_the_group_has_lost_joins_again() {
     assert_eq!(member.lines.recv_timeout(Duration::from_secs(30)).unwrap(), "a");
     let members = || broker.json(&["group", "describe", "g"])[0]["members"].clone();
     let id = members()[0]["member"].as_str().unwrap().to_owned();
-    // Between its heartbeat at 3 s and its commit at 5 s, so that it is the commit that could find out first.
-    std::thread::sleep(Duration::from_millis(3500));
+    // Behind its first heartbeat and before the second, so that it is the commit between them that could find out first.
+    until("its heartbeat has come", || {
+        let metrics = broker.get("/metrics");
+        let beats = "kafka_network_requestmetrics_requests_total{request=\"Heartbeat\"} ";
+        metrics.lines().any(|line| line.strip_prefix(beats).is_some_and(|count| count != "0"))
+    });
     let gone = MemberIdentity { member_id: id.as_str().into(), ..Default::default() };
     let request = LeaveGroupRequest { group_id: "g".into(), members: vec![gone], ..Default::default() };
     assert_eq!(Client::connect(broker.address()).call(3, &request).error_code, ErrorCode::None);

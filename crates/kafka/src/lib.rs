@@ -10,7 +10,8 @@
 //! Reading order: [`server`] (what a shard's connections share), [`nodes`] (what clients are told of the shards), `admission` (who may take how much memory), `connection`
 //! (frames in, replies out), `dispatch` (who answers what), `entries` (what a request names twice), `owners`
 //! (who is asked about many partitions), then a module per family of APIs: `produce`, `fetch`, `list_offsets`, `metadata`, `topics`, `configs`,
-//! `describe`, `reassign`, `producer_id`, `groups`, `offsets`, `api_versions`; [`stats`].
+//! `describe`, `reassign`, `producer_id`, `groups`, `offsets`, `api_versions`; [`stats`];
+//! [`in_process`] (requests without sockets).
 
 mod admission;
 mod api_versions;
@@ -21,6 +22,7 @@ mod dispatch;
 mod entries;
 mod fetch;
 mod groups;
+pub mod in_process;
 mod list_offsets;
 mod metadata;
 pub mod nodes;

@@ -10,12 +10,10 @@ mod nodes;
 mod partitions;
 mod produce;
 
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ailurus_base::sync::oneshot;
 use ailurus_cluster::command::{Command, Reply};
 use ailurus_cluster::plan::NewTopic;
 use ailurus_cluster::{Cluster, ClusterOptions, node};
@@ -28,12 +26,12 @@ use ailurus_settings::{BrokerSettings, Layer};
 use ailurus_storage::StorageConfig;
 use ailurus_wire::incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest};
 use ailurus_wire::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use ailurus_wire::{ErrorCode, RequestHeader, decode_response, encode_request};
+use ailurus_wire::{ErrorCode, decode_response, encode_request};
 use bytes::Bytes;
 
-use crate::dispatch::{self, Answer, Request};
-use crate::nodes::{Endpoint, Nodes};
-use crate::server::{KafkaShard, start_shards};
+use crate::dispatch::Answer;
+use crate::in_process;
+use crate::server::KafkaShard;
 
 /// Runs `test` on a machine of so many shards, with a few seeds.
 fn on_shards<F: Future<Output = ()>>(shards: u16, test: impl Fn(Broker) -> F + Copy + 'static) {
@@ -82,13 +80,7 @@ impl Broker {
         let options = ClusterOptions { settings: Arc::new(layers), storage: StorageConfig::tiny("/data") };
         let cluster = node::start(options).await.unwrap();
         let groups = Groups::start(cluster).await;
-        let endpoint = |shard| Endpoint { host: "localhost".into(), port: 9092 + shard };
-        let broker = cluster.local().node();
-        let nodes = match cluster.local().settings().shard_direct {
-            true => Nodes::per_shard(broker, (0..rt::shard_count()).map(endpoint).collect()),
-            false => Nodes::one(broker, endpoint(0)),
-        };
-        let shards = start_shards(cluster, groups, Arc::new(nodes)).await;
+        let shards = in_process::start(cluster, groups).await;
         Broker { cluster, shards }
     }
 
@@ -123,23 +115,7 @@ impl Broker {
     /// What becomes of a request for whose frame this was granted.
     async fn ask<R: ailurus_wire::Request>(self, version: i16, request: &R, permit: Option<Permit>) -> Answer {
         let frame: Bytes = encode_request(1, None, version, request).unwrap().concat().into();
-        let mut body = frame.slice(4..);
-        let header = RequestHeader::decode(&mut body).unwrap();
-        let (answers_before, next) = oneshot::channel();
-        let request = Request {
-            shard: self.shards.local(),
-            header,
-            body,
-            permit,
-            decoded: None,
-            turn: None,
-            next,
-            received: rt::now(),
-            client_host: Ipv4Addr::LOCALHOST.into(),
-            held: Vec::new(),
-        };
-        drop(answers_before);
-        dispatch::answer(request).await
+        in_process::ask(self.shards.local(), frame, permit).await
     }
 
     /// Appends records with acks=all, each with its key if there is one.

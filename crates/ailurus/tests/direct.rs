@@ -181,14 +181,18 @@ fn shards_follow_the_port_and_one_that_is_taken_is_named() {
     assert!(code == 69 && said.contains(&addr) && said.contains("shard 2"), "{code} {said}");
     assert!(!dir.exists(), "nothing was touched");
 
-    let told = ["--advertise-kafka-addr", "localhost:40000"];
+    // Where nobody listens.
+    let told = ["--advertise-kafka-addr", "localhost:1"];
     let broker = Broker::start(&dir, &[&words[..], &told].concat());
     assert_eq!(broker.address(), format!("127.0.0.1:{port}"));
     for port in [port, port + 1] {
         let nodes = nodes(&metadata(&mut Client::connect(&format!("127.0.0.1:{port}"))));
-        assert_eq!(nodes[&1000], "localhost:40000");
-        assert_eq!(nodes[&1001], "localhost:40001");
+        assert_eq!((&*nodes[&1000], &*nodes[&1001]), ("localhost:1", "localhost:2"));
     }
+    let words = ["doctor", "--no-disk", "--advertise-kafka-addr", broker.address()];
+    let looked = std::process::Command::new(support::BINARY).args(words).output().unwrap();
+    let seen = String::from_utf8(looked.stdout).unwrap();
+    assert!(!looked.status.success() && seen.contains("node 1000 at localhost:1, which cannot be dialled"), "{seen}");
 }
 
 #[test]

@@ -80,6 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "a second thread reads while this one fills")]
     fn pieces_follow_each_other_and_stay() {
         let mut chunk = Chunk::new(4096);
         assert_eq!(chunk.room(), 4096);

@@ -48,10 +48,12 @@ def run(out: typing.TextIO, *command: object, cwd: pathlib.Path | None = None, t
     )
     try:
         code = child.wait(timeout)
-    except subprocess.TimeoutExpired:
+    except BaseException as end:  # Ctrl-C too: it does not reach a group of its own
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-        raise Failed(f"{pathlib.Path(words[0]).name} took longer than {timeout:.0f} s") from None
+        if isinstance(end, subprocess.TimeoutExpired):
+            raise Failed(f"{pathlib.Path(words[0]).name} took longer than {timeout:.0f} s") from None
+        raise
     if code != 0:
         raise Failed(f"{pathlib.Path(words[0]).name} ended with {code}")
 

@@ -47,22 +47,22 @@ def cost(bench: Bench, subject: Subject, klass: str) -> Row:
     with bench.clients.consume(subject.address, topic, PARTITIONS, records) as consumer:
         background = clients.Background(consumer, 300)
         with bench.clients.produce(subject.address, topic, records) as producer:
-            began = time.monotonic()
+            began = probe.look(subject.pid)
             produced = clients.performance_counts(producer.finish(240))
-            seconds = time.monotonic() - began
+            ended = probe.look(subject.pid)
         clients.consumed_to_end(consumer, background, 30)
         consumed = clients.performance_counts(background.finish())
-    # Before the tail, in which the load has ended.
-    busy = probe.difference(window.first, probe.look(subject.pid), set(subject.setup.load_cpus))["load_busy"]
     time.sleep(TAIL_SECONDS)
     window.end()
     found = window.numbers()
+    # Of the time in which there was something to send only: the load is idle in the tail.
+    sending = probe.difference(began, ended, set(subject.setup.load_cpus))
     gigabytes = produced["bytes"] / 1e9
     return {
         **found,
         **costs(window, produced["bytes"]),
-        "load_busy": busy,
-        "mb_per_s_in": round(produced["bytes"] / seconds / MB, 2),
+        "load_busy": sending["load_busy"],
+        "mb_per_s_in": round(produced["bytes"] / sending["seconds"] / MB, 2),
         "consumed_share": round(consumed["bytes"] / max(1, produced["bytes"]), 4),
         "machine_s_per_gb": round(found["machine_cpu_seconds"] / gigabytes, 4),
         "switches_per_gb": round((found["switches_voluntary"] + found["switches_involuntary"]) / gigabytes),

@@ -57,7 +57,7 @@ impl StorageConfig {
             journal_bytes_max: 256 << 20,
             commit_bytes_max: 16 << 20,
             write_caching_bytes_max: 16 << 20,
-            tail_chunk_bytes: (4 << 10, 256 << 10),
+            tail_chunk_bytes: (4 << 10, 1 << 20),
             drain_bytes: 1 << 20,
             tail_bytes_max: 96 << 20,
             drain_idle: Duration::from_secs(5),

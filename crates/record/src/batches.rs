@@ -2,6 +2,7 @@
 
 use crate::header::{CRC_AT, CRC_START};
 use crate::{BatchHeader, HEADER_LEN, RecordError};
+use ailurus_base::crc;
 
 /// Walks the batches in a run of bytes, as a fetch answers them or a segment holds them.
 ///
@@ -53,7 +54,7 @@ pub fn crc_ok(batch: &[u8]) -> bool {
 
 /// The CRC32C of a batch, computed from its bytes.
 pub(crate) fn crc(batch: &[u8]) -> u32 {
-    crc32c::crc32c(&batch[CRC_START..])
+    crc::crc32c(&batch[CRC_START..])
 }
 
 /// Writes the CRC32C that the bytes of `batch` have.

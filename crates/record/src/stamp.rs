@@ -1,5 +1,6 @@
 //! What the broker writes into a batch before it is kept: offset, epoch, and time where the broker says it.
 
+use ailurus_base::crc;
 use ailurus_model::{Offset, Term};
 
 use crate::batches::seal;
@@ -51,7 +52,7 @@ impl VerifiedBatch {
         }
         let mut head = [0; HEADER_LEN];
         header.write(&mut head);
-        header.crc = crc32c::crc32c_append(crc32c::crc32c(&head[ATTRIBUTES_AT..]), &self.bytes[HEADER_LEN..]);
+        header.crc = crc::crc32c_append(crc::crc32c(&head[ATTRIBUTES_AT..]), &self.bytes[HEADER_LEN..]);
         header
     }
 }

@@ -9,6 +9,7 @@
 //! file | magic "AILURUSC" | crc32c u32 of all that follows | group id u64 | owner epoch u32 | body
 //! ```
 
+use ailurus_base::crc;
 use ailurus_model::{GroupId, Index, NodeId, Offset, OwnerEpoch, PartitionId, TopicId, TopicIdPartition};
 use bytes::Bytes;
 
@@ -127,7 +128,7 @@ impl CheckpointFile {
         body.extend_from_slice(&self.owner_epoch.0.to_le_bytes());
         body.extend_from_slice(&self.checkpoint.encode());
         let mut out = FILE_MAGIC.to_vec();
-        out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+        out.extend_from_slice(&crc::crc32c(&body).to_le_bytes());
         out.extend_from_slice(&body);
         out
     }
@@ -135,7 +136,7 @@ impl CheckpointFile {
     /// `None` if it is not one, of another version, or damaged.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut cursor = Cursor(bytes);
-        if cursor.take::<8>()? != FILE_MAGIC || cursor.number()? as u32 != crc32c::crc32c(&bytes[12..]) {
+        if cursor.take::<8>()? != FILE_MAGIC || cursor.number()? as u32 != crc::crc32c(&bytes[12..]) {
             return None;
         }
         let group = GroupId(cursor.word()? as u64);

@@ -9,8 +9,8 @@
 //! of its payload. So every byte is covered once, and bytes that a client sent cannot pose as a commit: it does not
 //! know the salt.
 
+use ailurus_base::crc::{crc32c, crc32c_append};
 use ailurus_model::{GroupId, Index, OwnerEpoch, Term};
-use crc32c::{crc32c, crc32c_append};
 
 /// Commits start at multiples of this, and are this long or multiples of it. Direct I/O asks for no more anywhere.
 pub(crate) const BLOCK: usize = 4096;

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
+use ailurus_base::crc::crc32c_append;
 use ailurus_model::Index;
 use ailurus_rt::{DmaBuf, Instant};
-use crc32c::crc32c_append;
 
 use super::format::{BLOCK, COMMIT_HEAD_LEN, CommitHead, ENTRY_HEAD_LEN, EntryHead, start_crc};
 use crate::Log;

@@ -10,6 +10,7 @@
 //! own CRC leaves out: the first 21 bytes of a batch (which hold that CRC), all of a control entry. So a frame of another
 //! partition, of an earlier file with this name or of a recycled block never passes for one of this file.
 
+use ailurus_base::crc;
 use ailurus_model::{GroupId, Index, Offset, Term};
 use ailurus_record::{BatchHeader, HEADER_LEN, crc_ok};
 use bytes::Bytes;
@@ -196,11 +197,11 @@ fn batch_header(payload: &[u8], len: u32) -> Result<BatchHeader, FrameFault> {
 }
 
 fn header_crc(header: &[u8; FRAME_HEADER_LEN], covered: &[u8], seal: Seal) -> u32 {
-    let mut crc = crc32c::crc32c(&seal.group.0.to_le_bytes());
-    crc = crc32c::crc32c_append(crc, &seal.salt.to_le_bytes());
-    crc = crc32c::crc32c_append(crc, &header[0..4]);
-    crc = crc32c::crc32c_append(crc, &header[8..]);
-    crc32c::crc32c_append(crc, covered)
+    let mut crc = crc::crc32c(&seal.group.0.to_le_bytes());
+    crc = crc::crc32c_append(crc, &seal.salt.to_le_bytes());
+    crc = crc::crc32c_append(crc, &header[0..4]);
+    crc = crc::crc32c_append(crc, &header[8..]);
+    crc::crc32c_append(crc, covered)
 }
 
 impl Frame {

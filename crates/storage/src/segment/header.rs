@@ -10,6 +10,7 @@
 //! ```
 //! All numbers are little endian.
 
+use ailurus_base::crc;
 use ailurus_model::{GroupId, Index, Offset, Term};
 
 use super::Position;
@@ -56,7 +57,7 @@ impl FileHeader {
         out[72..80].copy_from_slice(&end.index.0.to_le_bytes());
         out[80..88].copy_from_slice(&end.offset.0.to_le_bytes());
         out[88..92].copy_from_slice(&end.term.0.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..CRC_AT]);
+        let crc = crc::crc32c(&out[..CRC_AT]);
         out[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         out
     }
@@ -73,7 +74,7 @@ impl FileHeader {
         if version != FORMAT_VERSION {
             return Err(format!("segment format version {version}, this program reads version {FORMAT_VERSION}"));
         }
-        if crc32c::crc32c(&bytes[..CRC_AT]) != u32::from_le_bytes(four(bytes, CRC_AT)) {
+        if crc::crc32c(&bytes[..CRC_AT]) != u32::from_le_bytes(four(bytes, CRC_AT)) {
             return Err("header crc does not match".into());
         }
         let header = decode(bytes);

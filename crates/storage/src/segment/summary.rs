@@ -9,6 +9,7 @@
 //! ```
 //! All numbers are little endian. A sidecar can be lost at any time: scanning the segment gives it back.
 
+use ailurus_base::crc;
 use ailurus_model::{GroupId, Index, Offset, Term};
 
 use super::Position;
@@ -99,7 +100,7 @@ pub fn encode_sidecar(summary: &Summary, index: &SparseIndex) -> Vec<u8> {
     for row in index.rows() {
         row.encode(&mut out);
     }
-    let crc = crc32c::crc32c(&out[16..]);
+    let crc = crc::crc32c(&out[16..]);
     out[12..16].copy_from_slice(&crc.to_le_bytes());
     out
 }
@@ -109,7 +110,7 @@ pub fn decode_sidecar(bytes: &[u8], seal: Seal) -> Option<(Summary, SparseIndex)
     if bytes.len() < ROWS_AT || &bytes[0..8] != MAGIC || bytes[8..10] != SIDECAR_VERSION.to_le_bytes() {
         return None;
     }
-    if crc32c::crc32c(&bytes[16..]) != u32::from_le_bytes(bytes[12..16].try_into().ok()?) {
+    if crc::crc32c(&bytes[16..]) != u32::from_le_bytes(bytes[12..16].try_into().ok()?) {
         return None;
     }
     let summary = decode_summary(bytes)?;

@@ -70,6 +70,9 @@ enum Class {
     R,
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let registry = Arc::new(Registry::default());

@@ -42,6 +42,11 @@ use tracing_subscriber::EnvFilter;
 
 use cli::{Cli, Command};
 
+/// What one shard frees of another's memory goes home without a lock: the C library's allocator would take one, and have
+/// the two wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     log_to_stderr(global.verbose, matches!(command, Command::Start(_)));

@@ -75,11 +75,11 @@ class Bench:
 
     @contextlib.contextmanager
     def broker(self, name: str, klass: str, setup: subjects.Setup, warm: bool = True, settings: dict[str, str] | None = None) -> typing.Iterator[subjects.Subject]:
-        """A fresh one; Kafka's compiler has seen `--warm-gb` before anything is measured."""
+        """A fresh one that has taken and given `--warm-gb`: Kafka's code is compiled then, and everyone's memory is there."""
         process = subjects.make(name, klass, setup, self.programs, settings or {}, self.log)
         self.clients.prefix = setup.load_prefix()
         with subjects.running(name, process, setup) as subject:
-            if name == "kafka" and warm:
+            if warm:
                 self._warm(subject, klass)
             subjects.settle()
             yield subject

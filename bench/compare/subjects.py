@@ -85,7 +85,8 @@ class Null(brokers.Process):
 
     def command(self, shards: object = None) -> list[str]:
         file = str(self.folder / "ring")
-        options = ["--class", self.klass.lower(), "--file", file, "--shards", str(self.shards)]
+        # Memory for consumers that fall behind: what they no longer find, they would wait for.
+        options = ["--class", self.klass.lower(), "--file", file, "--shards", str(self.shards), "--memory-mib", "1024"]
         return [str(self.program), "--listen", self.address, *options]
 
 

@@ -4,31 +4,40 @@
 //! Two queues without bound stand before them, because a shard must never wait for room; who fills them is bounded above.
 //! What producers and replication wait for goes first, and one thread is never used for anything else: a flush of the
 //! journal must not stand behind reads of a compaction.
+//!
+//! What always holds: a shard takes no lock here. It puts a job into a queue and rings a bell; who does which job is
+//! settled among the pool's threads.
 
 use crate::outside::start_thread_on;
 use crate::shard::Shard;
+use crossbeam_queue::SegQueue;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::thread::CpuSet;
 use std::any::Any;
-use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-#[allow(
-    clippy::disallowed_types,
-    reason = "the pool's threads are no shards; a shard holds the lock to push one job"
-)]
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+#[allow(clippy::disallowed_types, reason = "the pool's threads are no shards, and a shard never holds the lock")]
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-/// A thread that had nothing to do for this long ends.
-const IDLE_MAX: Duration = Duration::from_secs(10);
+/// A thread that had nothing to do for this many seconds ends.
+const IDLE_MAX_SECONDS: i64 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 #[allow(clippy::disallowed_types, reason = "see above")]
 pub(crate) struct Pool {
-    state: Mutex<State>,
-    work: Condvar,
-    idle: Condvar,
+    urgent: SegQueue<Job>,
+    usual: SegQueue<Job>,
+    /// An eventfd. How often it was rung says nothing: who hears it looks at the queues.
+    bell: OwnedFd,
+    threads: AtomicUsize,
+    /// Threads that listen to the bell, or are about to.
+    idle: AtomicUsize,
+    running: Mutex<Running>,
+    rest: Condvar,
     /// Threads that may do what is not urgent; there is one more.
     threads_max: usize,
     cpus: Option<CpuSet>,
@@ -43,117 +52,140 @@ pub(crate) enum Urgency {
     Usual,
 }
 
+/// Jobs under way.
 #[derive(Default)]
-struct State {
-    urgent: VecDeque<Job>,
-    usual: VecDeque<Job>,
-    threads: usize,
-    idle: usize,
-    running: usize,
-    /// Of these, how many do what is not urgent.
-    running_usual: usize,
-}
-
-impl State {
-    fn is_idle(&self) -> bool {
-        self.urgent.is_empty() && self.usual.is_empty() && self.running == 0
-    }
-
-    /// How many jobs may begin now.
-    fn startable(&self, usual_max: usize) -> usize {
-        self.urgent.len() + self.usual.len().min(usual_max - self.running_usual)
-    }
-
-    fn take(&mut self, usual_max: usize) -> Option<(Urgency, Job)> {
-        if let Some(job) = self.urgent.pop_front() {
-            return Some((Urgency::Urgent, job));
-        }
-        let job = if self.running_usual < usual_max { self.usual.pop_front() } else { None };
-        job.map(|job| (Urgency::Usual, job))
-    }
-
-    fn begin(&mut self, urgency: Urgency) {
-        self.running += 1;
-        self.running_usual += usize::from(urgency == Urgency::Usual);
-    }
-
-    fn end(&mut self, urgency: Urgency) {
-        self.running -= 1;
-        self.running_usual -= usize::from(urgency == Urgency::Usual);
-    }
+struct Running {
+    all: usize,
+    /// Of these, how many are not urgent.
+    usual: usize,
 }
 
 impl Pool {
+    /// A pool without threads yet.
+    ///
+    /// # Errors
+    /// What the system says if there is no bell to be had.
     #[allow(clippy::disallowed_types, reason = "see above")]
-    pub(crate) fn new(threads_max: usize, cpus: Option<CpuSet>) -> Arc<Pool> {
-        Arc::new(Pool {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            idle: Condvar::new(),
+    pub(crate) fn new(threads_max: usize, cpus: Option<CpuSet>) -> io::Result<Arc<Pool>> {
+        Ok(Arc::new(Pool {
+            urgent: SegQueue::new(),
+            usual: SegQueue::new(),
+            bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            threads: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            running: Mutex::default(),
+            rest: Condvar::new(),
             threads_max: threads_max.max(1),
             cpus,
-        })
+        }))
     }
 
     fn run(self: &Arc<Self>, urgency: Urgency, job: Job) {
-        let mut state = self.lock();
         match urgency {
-            Urgency::Urgent => state.urgent.push_back(job),
-            Urgency::Usual => state.usual.push_back(job),
+            Urgency::Urgent => self.urgent.push(job),
+            Urgency::Usual => self.usual.push(job),
         }
-        if state.idle >= state.startable(self.threads_max) || state.threads > self.threads_max {
-            drop(state);
-            self.work.notify_one();
+        self.call();
+    }
+
+    /// Has a thread look at the queues. A thread says that it is idle before it looks for the last time, and here the job
+    /// is in its queue before this is asked: one of the two sees the other.
+    fn call(self: &Arc<Self>) {
+        if self.idle.load(SeqCst) > 0 {
+            // It only fails if the count is at its end, and then it has been rung.
+            _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
             return;
         }
-        state.threads += 1;
-        drop(state);
+        let one_more = |threads| (threads <= self.threads_max).then_some(threads + 1);
+        if self.threads.fetch_update(SeqCst, SeqCst, one_more).is_err() {
+            // All are busy, and look again when they are done.
+            return;
+        }
         let pool = self.clone();
-        let started = start_thread_on(self.cpus, "blocking", move || pool.work());
-        if let Err(error) = started {
-            let mut state = self.lock();
-            state.threads -= 1;
-            assert!(state.threads > 0, "no thread can be started for blocking work: {error}");
+        if let Err(error) = start_thread_on(self.cpus, "blocking", move || pool.work()) {
+            let others = self.threads.fetch_sub(1, SeqCst) - 1;
+            assert!(others > 0, "no thread can be started for blocking work: {error}");
         }
     }
 
     /// Blocks until all jobs are done. Nobody adds any more.
     pub(crate) fn wait_idle(&self) {
-        let mut state = self.lock();
-        while !state.is_idle() {
-            state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.lock();
+        while running.all > 0 || !self.urgent.is_empty() || !self.usual.is_empty() {
+            running = self.rest.wait(running).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn work(&self) {
-        let mut state = self.lock();
+    fn work(self: &Arc<Self>) {
         loop {
-            if let Some((urgency, job)) = state.take(self.threads_max) {
-                state.begin(urgency);
-                drop(state);
-                job();
-                state = self.lock();
-                state.end(urgency);
-                if state.is_idle() {
-                    self.idle.notify_all();
-                }
-                continue;
+            while let Some(job) = self.take() {
+                self.perform(job);
             }
-            state.idle += 1;
-            let (woken, waited) = self.work.wait_timeout(state, IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            if waited.timed_out() && state.startable(self.threads_max) == 0 {
-                state.threads -= 1;
-                return;
+            self.idle.fetch_add(1, SeqCst);
+            let last_look = self.take();
+            let rung = last_look.is_some() || self.listen();
+            self.idle.fetch_sub(1, SeqCst);
+            if let Some(job) = last_look {
+                self.perform(job);
+            } else if !rung {
+                self.threads.fetch_sub(1, SeqCst);
+                // A job that came meanwhile may have counted on this thread.
+                if !self.is_startable(&self.lock()) {
+                    return;
+                }
+                self.threads.fetch_add(1, SeqCst);
             }
         }
+    }
+
+    /// The next job that may be begun.
+    fn take(&self) -> Option<(Urgency, Job)> {
+        let mut running = self.lock();
+        let taken = match self.urgent.pop() {
+            Some(job) => (Urgency::Urgent, job),
+            None if running.usual < self.threads_max => (Urgency::Usual, self.usual.pop()?),
+            None => return None,
+        };
+        running.all += 1;
+        running.usual += usize::from(taken.0 == Urgency::Usual);
+        Some(taken)
+    }
+
+    fn perform(self: &Arc<Self>, (urgency, job): (Urgency, Job)) {
+        // Two that were called together may have been heard by one.
+        let more = self.is_startable(&self.lock());
+        if more {
+            self.call();
+        }
+        job();
+        self.end(urgency);
+    }
+
+    fn end(&self, urgency: Urgency) {
+        let mut running = self.lock();
+        running.all -= 1;
+        running.usual -= usize::from(urgency == Urgency::Usual);
+        self.rest.notify_all();
+    }
+
+    fn is_startable(&self, running: &Running) -> bool {
+        !self.urgent.is_empty() || (!self.usual.is_empty() && running.usual < self.threads_max)
+    }
+
+    /// Waits for the bell; false if it was not rung for long.
+    fn listen(&self) -> bool {
+        let timeout = Timespec { tv_sec: IDLE_MAX_SECONDS, tv_nsec: 0 };
+        // Interrupted is as good as rung: the queues are looked at.
+        let rung = poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&timeout)) != Ok(0);
+        // Another thread may have heard it too and been quicker.
+        _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        rung
     }
 
     #[allow(clippy::disallowed_types, reason = "see above")]
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Running> {
         // No job runs under the lock, so nothing is half-done even if it is poisoned.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

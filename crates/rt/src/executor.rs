@@ -74,7 +74,8 @@ where
     let hash_seed = config.seed.map_or_else(seed_from_kernel, |seed| mix(seed ^ HASH_SEED));
     let space = space(&config)?;
     let pin = config.pin && cpus.are_filled_by(shards);
-    let hub = Hub::new(config, shards, spin_max_ns, space, cpus.set);
+    let hub = Hub::new(config, shards, spin_max_ns, space, cpus.set)
+        .map_err(|error| Error::NoDriver(format!("no bell for blocking work: {error}")))?;
     let (result, results) = mpsc::channel();
     let mut main = Some(move || {
         spawn(Group::Cluster, async move {

@@ -13,6 +13,7 @@ use ailurus_model::ShardId;
 use async_task::Runnable;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use rustix::thread::CpuSet;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -69,19 +70,29 @@ pub(crate) enum Inbound {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config, shards: u16, spin_max_ns: u64, space: Space, cpus: Option<CpuSet>) -> Arc<Hub> {
+    /// What shards share.
+    ///
+    /// # Errors
+    /// See [`Pool::new`].
+    pub(crate) fn new(
+        config: Config,
+        shards: u16,
+        spin_max_ns: u64,
+        space: Space,
+        cpus: Option<CpuSet>,
+    ) -> io::Result<Arc<Hub>> {
         let pairs = usize::from(shards) * usize::from(shards);
-        Arc::new(Hub {
+        Ok(Arc::new(Hub {
             inboxes: (0..shards).map(|id| Arc::new(Inbox::new(ShardId(id)))).collect(),
             lanes: (0..pairs).map(|_| Padded::default()).collect(),
             next_slot: AtomicUsize::new(0),
             phase: Phase::default(),
-            pool: Pool::new(config.blocking_threads, cpus),
+            pool: Pool::new(config.blocking_threads, cpus)?,
             space,
             cpus,
             spin_max_ns,
             config,
-        })
+        }))
     }
 
     pub(crate) fn shards(&self) -> u16 {

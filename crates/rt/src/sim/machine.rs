@@ -208,7 +208,7 @@ impl Process {
             stall: std::time::Duration::MAX,
             ..Config::default()
         };
-        let hub = Hub::new(settings, config.shards, 0, Space::unlimited(), None);
+        let hub = Hub::new(settings, config.shards, 0, Space::unlimited(), None).expect("a handle for its bell");
         let shards = connect(config.shards, config.lane_credits).into_iter().enumerate().map(|(id, crossing)| {
             let seed = mix(seed ^ mix(id as u64 + 1));
             Shard::new(ShardId(id as u16), hub.clone(), crossing, seed, Machine::Sim(world.clone()))

@@ -460,6 +460,26 @@ fn blocking_work_runs_elsewhere_and_its_panic_comes_back() {
     assert!(ended.is_err());
 }
 
+/// A job may come just when a thread of the pool lies down, or is called together with another: none may be left lying.
+#[test]
+fn no_blocking_work_is_forgotten() {
+    for threads in [1, 3] {
+        let config = Config { blocking_threads: threads, ..Config::small() };
+        let done = rt::run(config, || async {
+            let mut done = 0;
+            for round in 0..3_000 {
+                let jobs: Vec<_> = (0..=round % 4).map(|_| rt::spawn(Group::Admin, rt::run_blocking(|| 1))).collect();
+                for job in jobs {
+                    // Sooner than a thread that lies down looks again by itself.
+                    done += rt::timeout(Duration::from_secs(9), job).await.expect("somebody was called");
+                }
+            }
+            done
+        });
+        assert_eq!(done.expect("the machine runs"), 7_500);
+    }
+}
+
 #[test]
 fn gates_aborts_and_permits() {
     on_machine(|| async {

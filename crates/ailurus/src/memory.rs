@@ -29,7 +29,8 @@ pub(crate) fn default_bytes(available: Option<u64>) -> u64 {
 
 /// What a broker of so many shards takes at most of what is counted, in bytes.
 pub(crate) fn wanted(config: &BrokerConfig, memory_bytes: u64, shards: u64) -> u64 {
-    let requests_and_members = memory_bytes.saturating_add(memory_bytes / 4);
+    // Members of groups, and the buffers that the shards keep between requests, take a quarter each.
+    let requests_and_members = memory_bytes.saturating_add(memory_bytes / 2);
     let each = (config.storage_tail_max_bytes + config.storage_cache_bytes) as u64;
     let compaction = config.log_cleaner_dedupe_buffer_size as u64;
     requests_and_members.saturating_add(each.saturating_mul(shards)).saturating_add(compaction)

@@ -2,8 +2,8 @@
 //!
 //! A [`DmaBuf`] starts at a 4 KiB boundary and is a whole number of 4 KiB pages, as direct I/O asks. Blocks of the size
 //! classes 4 KiB to 1 MiB are kept by the slab of the shard that made them, up to a budget; larger ones are plain. Those
-//! of 64 KiB and more are cut from arenas of one huge page each, where the system has such pages: a direct read or write
-//! pins its pages one by one, and of huge ones there are few.
+//! of 64 KiB and more are cut from arenas of one huge page each where many are wanted and the system has such pages: a direct
+//! read or write pins its pages one by one, and of huge ones there are few.
 //!
 //! What always holds: every byte of a block was written at least once (blocks are zeroed when they are made); a buffer
 //! that is dropped on another shard travels home with that shard's next batch.
@@ -91,7 +91,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped in `new`, whole; unmapped once; nobody else has the address. Unmapping one's own does not fail.
+        // SAFETY: mapped in `new`, of which `arena` has given back the rest; unmapped once; nobody else has the address. Unmapping one's own does not fail.
         #[allow(unsafe_code, reason = "see SAFETY")]
         unsafe {
             _ = rustix::mm::munmap(self.start.as_ptr().cast(), self.len);
@@ -180,6 +180,8 @@ struct Class {
     kept: Vec<Block>,
     /// The fewest that were kept at any time since the last trim: nobody needed these.
     spare: usize,
+    /// How many were wanted since the last trim when none was kept.
+    missed: usize,
 }
 
 impl Slab {
@@ -201,13 +203,22 @@ impl Slab {
         if let Some(kept) = self.take(capacity) {
             return kept;
         }
-        if capacity < MAPPED_MIN || class(capacity).is_none() {
+        if !self.wants_arena(capacity) {
             return Block::new(capacity);
         }
         let mut blocks = Block::arena(capacity);
         let first = blocks.next().expect("an arena has room for two of the largest kept blocks");
         blocks.for_each(|block| self.put(block));
         first
+    }
+
+    /// Whether it is time for an arena: as much has been missed lately, and all of it can be kept. A huge page is there as a
+    /// whole once it is touched, which a broker that does little would feel.
+    fn wants_arena(&self, capacity: usize) -> bool {
+        let Some(class) = class(capacity).filter(|_| capacity >= MAPPED_MIN) else { return false };
+        let mut classes = self.classes.borrow_mut();
+        classes[class].missed += 1;
+        classes[class].missed * capacity > ARENA && self.kept_bytes.get() + (ARENA - capacity) as u64 <= self.budget
     }
 
     /// A block is home: kept if there is room, else freed.
@@ -230,7 +241,7 @@ impl Slab {
             for block in class.kept.drain(..class.spare.div_ceil(2)) {
                 self.kept_bytes.set(self.kept_bytes.get() - block.capacity as u64);
             }
-            class.spare = class.kept.len();
+            (class.spare, class.missed) = (class.kept.len(), 0);
         }
     }
 
@@ -267,6 +278,15 @@ impl DmaBuf {
         let (block, home) = Shard::try_with(|shard| (shard.slab.take_or_make(capacity), Some(shard.inbox.clone())))
             .unwrap_or_else(|| (Block::new(capacity), None));
         DmaBuf { block: Some(block), len: 0, home }
+    }
+
+    /// As [`DmaBuf::new`], for bytes that somebody has announced: they may never come, so no page is there before it is
+    /// written to.
+    pub(crate) fn announced(capacity: usize) -> DmaBuf {
+        let capacity = rounded(capacity);
+        let (kept, home) =
+            Shard::try_with(|shard| (shard.slab.take(capacity), Some(shard.inbox.clone()))).unwrap_or((None, None));
+        DmaBuf { block: Some(kept.unwrap_or_else(|| Block::new(capacity))), len: 0, home }
     }
 
     /// A buffer with a copy of `bytes`.
@@ -435,6 +455,9 @@ mod tests {
     #[test]
     fn large_blocks_share_an_arena_and_give_their_pages_back() {
         let slab = Slab::new(4 << 20);
+        let plain: Vec<Block> = (0..ARENA / MAPPED_MIN).map(|_| slab.take_or_make(MAPPED_MIN)).collect();
+        assert!(plain.iter().all(|block| block.mapping.as_ref().is_some_and(|mapping| mapping.len == MAPPED_MIN)));
+        assert_eq!(slab.kept_bytes(), 0, "a few are no reason for an arena");
         let first = slab.take_or_make(MAPPED_MIN);
         assert_eq!(slab.kept_bytes() as usize, ARENA - MAPPED_MIN);
         let arena = first.mapping.clone().expect("not of the heap");

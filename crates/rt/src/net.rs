@@ -504,7 +504,8 @@ enum Memory {
 
 impl Frame {
     fn new(len: usize) -> Self {
-        let memory = if len <= SMALL_FRAME { Memory::Small(vec![0; len]) } else { Memory::Large(DmaBuf::new(len)) };
+        let memory =
+            if len <= SMALL_FRAME { Memory::Small(vec![0; len]) } else { Memory::Large(DmaBuf::announced(len)) };
         Frame { memory, filled: 0, len }
     }
 

@@ -21,9 +21,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 #[allow(clippy::disallowed_types, reason = "the pool's threads are no shards, and a shard never holds the lock")]
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// A thread that had nothing to do for this many seconds ends.
-const IDLE_MAX_SECONDS: i64 = 10;
+/// A thread that had nothing to do for this long ends.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -165,21 +166,30 @@ impl Pool {
         let mut running = self.lock();
         running.all -= 1;
         running.usual -= usize::from(urgency == Urgency::Usual);
-        self.rest.notify_all();
+        if running.all == 0 {
+            self.rest.notify_all();
+        }
     }
 
     fn is_startable(&self, running: &Running) -> bool {
         !self.urgent.is_empty() || (!self.usual.is_empty() && running.usual < self.threads_max)
     }
 
-    /// Waits for the bell; false if it was not rung for long.
+    /// Waits for the bell; false if it did not ring for this thread for long. All that listen wake, and the quickest has
+    /// heard it: it calls the next if there is more to do.
     fn listen(&self) -> bool {
-        let timeout = Timespec { tv_sec: IDLE_MAX_SECONDS, tv_nsec: 0 };
-        // Interrupted is as good as rung: the queues are looked at.
-        let rung = poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&timeout)) != Ok(0);
-        // Another thread may have heard it too and been quicker.
-        _ = rustix::io::read(&self.bell, &mut [0; 8]);
-        rung
+        #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the pool's threads are no shards")]
+        let began = std::time::Instant::now();
+        loop {
+            let left = IDLE_MAX.saturating_sub(began.elapsed());
+            let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            if poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&timeout)) == Ok(0) {
+                return false;
+            }
+            if rustix::io::read(&self.bell, &mut [0; 8]).is_ok() {
+                return true;
+            }
+        }
     }
 
     #[allow(clippy::disallowed_types, reason = "see above")]

@@ -275,7 +275,13 @@ impl Replica {
     }
 
     async fn until_written(&self, receipt: Receipt) -> Settlement {
-        let written = || self.log.frontiers().written.max(self.log.acknowledgeable()) >= receipt.index;
+        let written = || {
+            let acknowledgeable = self.log.acknowledgeable();
+            // Where writes are cached, what may be lost is bounded, and what is beyond is flushed first for these as well.
+            let upto =
+                if self.log.caches() { acknowledgeable } else { self.log.frontiers().written.max(acknowledgeable) };
+            upto >= receipt.index
+        };
         self.settle(self.log.progress(), receipt.index, receipt.generation, written).await
     }
 

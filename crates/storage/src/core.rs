@@ -101,11 +101,15 @@ impl Core {
     /// Returns when they are, or when the disk is full: then an append gets its refusal rather than a wait for a drain that
     /// cannot be.
     pub(crate) async fn until_room(&self) {
-        if !self.has_room() {
-            // Only what is flushed can be drained.
-            self.journal.hasten();
-        }
-        self.room.until(|| (self.has_room() || self.full.get()).then_some(())).await;
+        let room_or_full = || {
+            let settled = self.has_room() || self.full.get();
+            if !settled {
+                // Only what is flushed can be drained; and others may have taken the room again, from memory.
+                self.journal.hasten();
+            }
+            settled.then_some(())
+        };
+        self.room.until(room_or_full).await;
     }
 
     /// There may be something to drain or to recycle.

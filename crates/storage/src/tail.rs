@@ -56,8 +56,6 @@ impl TailEntry {
 pub(crate) struct Tail {
     entries: VecDeque<TailEntry>,
     chunk: Option<Chunk>,
-    /// Size of the chunk after this one.
-    next_chunk: usize,
     chunk_sizes: (usize, usize),
     cost: u64,
 }
@@ -65,7 +63,7 @@ pub(crate) struct Tail {
 impl Tail {
     /// An empty tail whose chunks are between these sizes.
     pub(crate) fn new(chunk_sizes: (usize, usize)) -> Self {
-        Tail { entries: VecDeque::new(), chunk: None, next_chunk: chunk_sizes.0, chunk_sizes, cost: 0 }
+        Tail { entries: VecDeque::new(), chunk: None, chunk_sizes, cost: 0 }
     }
 
     /// Copies a batch in, with `header` written over its first bytes.
@@ -129,9 +127,10 @@ impl Tail {
     /// The chunk with room for `len` bytes.
     fn chunk(&mut self, len: usize) -> &mut Chunk {
         if self.chunk.as_ref().is_none_or(|chunk| chunk.room() < len) {
-            let size = self.next_chunk.max(len);
-            self.next_chunk = (self.next_chunk * 2).min(self.chunk_sizes.1);
-            self.chunk = Some(Chunk::new(size));
+            // As much again as there is: what is open and unused stays in proportion.
+            let (least, most) = self.chunk_sizes;
+            let held = usize::try_from(self.cost).unwrap_or(most).next_power_of_two();
+            self.chunk = Some(Chunk::new(held.clamp(least, most).max(len)));
         }
         self.chunk.as_mut().expect("made just now")
     }

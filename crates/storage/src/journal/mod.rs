@@ -262,7 +262,8 @@ impl Journal {
     /// Whether a commit of this length does not wait for more. What logs with `write.caching` acknowledge while it is under
     /// way has to find room behind it.
     fn is_large(&self, length: u64) -> bool {
-        length >= self.config.write_caching_bytes_max / 4
+        let most = self.config.write_caching_bytes_max.min(self.config.tail_bytes_max);
+        length >= (most / 4).min(self.config.commit_bytes_max)
     }
 
     fn next_commit(&self, due: Due) -> Gathering {

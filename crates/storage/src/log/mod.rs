@@ -184,13 +184,14 @@ impl Log {
         self.config.borrow().clone()
     }
 
-    /// Tells it something else; counts from the next append and the next cleaning on. Where write caching ends, what it
-    /// left in memory is flushed at once.
+    /// Tells it something else; counts from the next append and the next cleaning on. Where write caching ends
+    /// or its limits change, what it left in memory is flushed at once; where it begins, what still waits for its flush
+    /// need not any more.
     pub fn set_config(&self, config: LogConfig) {
         self.segments.set_config(config.clone());
-        let cached = self.write_caching().is_some();
+        let before = self.write_caching();
         *self.config.borrow_mut() = config;
-        if cached && self.write_caching().is_none() {
+        if before.is_some() && self.write_caching() != before {
             self.core.journal.hasten();
         }
     }
@@ -288,6 +289,11 @@ impl Log {
     pub fn acknowledgeable(&self) -> Index {
         let frontiers = self.frontiers();
         if self.write_caching().is_some() { frontiers.committable } else { frontiers.durable }
+    }
+
+    /// Whether appends may be acknowledged from memory now.
+    pub fn caches(&self) -> bool {
+        self.write_caching().is_some()
     }
 
     /// Rung when written or durable move, at a truncation, when the log start moves and when the log fails.

@@ -107,9 +107,9 @@ class Bench:
         """A measurement that fails is said, and remembered, and does not stop the others."""
         try:
             yield
-        except (tools.Failed, OSError) as failure:
+        except Exception as failure:  # whatever went wrong, hours of other measurements go on
             self.say(f"{what} failed: {failure}")
-            self.failures.append(f"{what}: {failure}")
+            self.failures.append(f"{what}: {failure!r}")
 
     def create(self, subject: subjects.Subject, topic: str, partitions: int, klass: str, seconds: float = 60) -> None:
         """A topic of this class, and waits until each partition says its end: Kafka shows leaders before they serve."""

@@ -84,6 +84,8 @@ def difference(begin: Look, end: Look, load_cpus: set[int]) -> dict[str, float]:
         chosen = [(old, new) for old, new, tid in pairs if tids is None or tid in tids]
         return sum(getattr(new, field) - (getattr(old, field) if old else 0) for old, new in chosen)
 
+    # A load that is not pinned has what the whole machine has.
+    where = load_cpus or set(end.busy)
     return {
         "seconds": round(seconds, 3),
         "cpu_seconds": round(end.cpu_seconds - begin.cpu_seconds, 3),
@@ -94,7 +96,7 @@ def difference(begin: Look, end: Look, load_cpus: set[int]) -> dict[str, float]:
         "shard_switches_voluntary": grown("voluntary", shards),
         "shard_switches_involuntary": grown("involuntary", shards),
         "shard_migrations": grown("migrations", shards),
-        "load_busy": round(sum(end.busy[cpu] - begin.busy[cpu] for cpu in load_cpus) / seconds / max(1, len(load_cpus)), 3),
+        "load_busy": round(sum(end.busy[cpu] - begin.busy[cpu] for cpu in where) / seconds / len(where), 3),
         "machine_cpu_seconds": round(sum(end.busy[cpu] - begin.busy[cpu] for cpu in end.busy), 3),
     }
 

@@ -86,7 +86,7 @@ class Null(brokers.Process):
     def command(self, shards: object = None) -> list[str]:
         file = str(self.folder / "ring")
         # Memory for consumers that fall behind: what they no longer find, they would wait for.
-        options = ["--class", self.klass.lower(), "--file", file, "--shards", str(self.shards), "--memory-mib", "1024"]
+        options = ["--class", self.klass.lower(), "--file", file, "--shards", str(self.shards), "--memory-mib", "1536"]
         return [str(self.program), "--listen", self.address, *options]
 
 

@@ -78,10 +78,12 @@ def goals(rows: list[Row]) -> list[Goal]:
     cases = [row["case"] for row in rows if row["subject"] == "kafka" and not row["case"].startswith("search") and row["case"] != FULL]
     at_full = median(rows, key, subject="ailurus", case=FULL) or median(rows, key, subject="ailurus", case=f"{FULL_RATE} records/s")
     found = [bounded("W2 p99 end to end, class D, 15,000 records/s", at_full, 20, " ms")]
-    case = cases[0] if cases else None
+    # What was under a second for a moment may not have stayed there.
+    held = [case for case in cases if (median(rows, key, subject="kafka", case=case) or KAFKA_P99_MAX_MS) < KAFKA_P99_MAX_MS]
+    case = held[0] if held else None
     ours = median(rows, key, subject="ailurus", case=case)
     theirs = median(rows, key, subject="kafka", case=case)
-    what = f"W2 p99 end to end, class D, at the highest rate where Kafka's is under 1 s ({case or 'none was found'})"
+    what = f"W2 p99 end to end, class D, at the highest rate where Kafka's is under 1 s ({case or 'it held none'})"
     found.append(quotient(what, ours, theirs, at_most=1 / 20))
     kafka = of(rows, subject="kafka", case=FULL)
     if kafka:

@@ -433,10 +433,10 @@ mod tests {
     #[test]
     fn memory_of_a_container() {
         let found = memory(Some(1 << 30), "MemTotal: 9 kB\nMemAvailable:    2097152 kB\n", 2);
-        assert_eq!(found.seen, "a broker of 2 shards takes up to 704.0 MiB, and may have 1.0 GiB");
+        assert_eq!(found.seen, "a broker of 2 shards takes up to 768.0 MiB, and may have 1.0 GiB");
         assert_eq!(found.verdict, Verdict::Good);
         let found = memory(Some(1 << 30), "MemAvailable: 524288 kB", 8);
-        assert!(found.seen.contains("1.4 GiB, and may have 1.0 GiB, 512.0 MiB of it free; fewer"), "{}", found.seen);
+        assert!(found.seen.contains("1.5 GiB, and may have 1.0 GiB, 512.0 MiB of it free; fewer"), "{}", found.seen);
         assert_eq!((found.verdict, memory(None, "", 1).verdict), (Verdict::Warn, Verdict::Warn));
     }
 

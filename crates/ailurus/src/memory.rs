@@ -102,6 +102,6 @@ mod tests {
         assert_eq!(default_bytes(Some(512 << 20)), 128 << 20);
         assert_eq!(default_bytes(Some(32 << 20)), 16 << 20);
         let config = ailurus_settings::BrokerSettings::default().config();
-        assert_eq!(wanted(&config, 128 << 20, 2), (128 + 32 + 2 * (96 + 32) + 128) << 20);
+        assert_eq!(wanted(&config, 128 << 20, 2), (128 + 64 + 2 * (96 + 32) + 128) << 20);
     }
 }

@@ -24,7 +24,13 @@ async fn boot(flush_ms: &str) -> Sharded<Cluster> {
     rt::fs::create_dir_all("/data".as_ref()).await.unwrap();
     let mut settings = BrokerSettings::default();
     for (name, value) in
-        [("log.segment.bytes", "20000"), ("write.caching", "true"), ("log.flush.interval.ms", flush_ms)]
+        // The records are of 1970: retention would take them.
+        [
+            ("log.segment.bytes", "20000"),
+            ("log.retention.ms", "-1"),
+            ("write.caching", "true"),
+            ("log.flush.interval.ms", flush_ms),
+        ]
     {
         settings.set(Layer::Flags, name, value).unwrap();
     }

@@ -6,7 +6,9 @@ A row is one measurement of one subject: a flat dictionary of `subject`, `class`
 import argparse
 import contextlib
 import dataclasses
+import json
 import time
+import traceback
 import typing
 
 from driver import tools
@@ -19,11 +21,11 @@ from subjects import D, R
 
 Row = dict[str, typing.Any]
 MB = 1_000_000
-#: Above this share of its core the load is what is slow, not the broker.
-CLIENT_BOUND = 0.85
 WARM_PARTITIONS = 12
 #: Names of numbers that are said while it runs, and not kept.
 SAID = "said_"
+#: What of a window is kept only where it is asked for.
+SERIES = "said_series"
 #: Seconds between the last acknowledgement and the last look: what a broker does behind it belongs to its cost.
 TAIL_SECONDS = 3
 
@@ -36,6 +38,10 @@ class Bench:
     programs: subjects.Programs
     clients: clients.Clients
     log: typing.TextIO
+    #: Each row, as soon as it is measured: what a run that was cut off leaves.
+    journal: typing.TextIO
+    #: What was measured, by workload.
+    rows: dict[str, list[Row]] = dataclasses.field(default_factory=dict)
     failures: list[str] = dataclasses.field(default_factory=list)
     began: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -76,31 +82,30 @@ class Bench:
     @contextlib.contextmanager
     def broker(self, name: str, klass: str, setup: subjects.Setup, warm: bool = True, settings: dict[str, str] | None = None) -> typing.Iterator[subjects.Subject]:
         """A fresh one that has taken and given `--warm-gb`: Kafka's code is compiled then, and everyone's memory is there."""
-        process = subjects.make(name, klass, setup, self.programs, settings or {}, self.log)
         self.clients.prefix = setup.load_prefix()
-        with subjects.running(name, process, setup) as subject:
+        with (
+            subjects.made(name, klass, setup, self.programs, settings or {}, self.log) as process,
+            subjects.running(name, process, setup) as subject,
+        ):
             if warm:
                 self._warm(subject, klass)
             subjects.settle()
             yield subject
 
-    def rounds(self, workload: str, names: typing.Iterable[str], setup: subjects.Setup, once: "Once", classes: typing.Iterable[str] = (D, R), warm: bool = True) -> list[Row]:
+    def rounds(self, workload: str, names: typing.Iterable[str], setup: subjects.Setup, once: "Once", classes: typing.Iterable[str] = (D, R), warm: bool = True) -> None:
         """In each repeat, each subject in turn: a fresh broker, then `once` for each class on it, so that it is warmed up once.
 
         The null broker has its class from its start, and is started for each.
         """
-        rows: list[Row] = []
         wanted = self.classes(classes)
         if not wanted:
-            return rows
+            return
         for repeat, name in self.turns(names):
             for together in [[klass] for klass in wanted] if name == "null" else [wanted]:
                 with self.attempt(f"{workload} {name}"), self.broker(name, together[0], setup, warm) as subject:
                     for klass in together:
                         with self.attempt(f"{workload} {name} {klass}"):
-                            for row in once(subject, klass, repeat):
-                                rows.append(row)
-        return rows
+                            once(subject, klass, repeat)
 
     @contextlib.contextmanager
     def attempt(self, what: str) -> typing.Iterator[None]:
@@ -110,6 +115,7 @@ class Bench:
         except Exception as failure:  # whatever went wrong, hours of other measurements go on
             self.say(f"{what} failed: {failure}")
             self.failures.append(f"{what}: {failure!r}")
+            traceback.print_exception(failure, file=self.log)
 
     def create(self, subject: subjects.Subject, topic: str, partitions: int, klass: str, seconds: float = 60) -> None:
         """A topic of this class, and waits until each partition says its end: Kafka shows leaders before they serve."""
@@ -129,8 +135,8 @@ class Bench:
             clients.consumed_to_end(consumer, background, 60)
             background.finish()
 
-    def row(self, workload: str, subject: subjects.Subject, klass: str, case: str, repeat: int, numbers: Row) -> Row:
-        """A row of raw data, said aloud."""
+    def keep(self, workload: str, subject: subjects.Subject, klass: str, case: str, repeat: int, numbers: Row) -> None:
+        """A row of raw data, said aloud and kept at once: whatever fails later does not take it away."""
         head = {"subject": subject.name, "class": klass, "setup": subject.setup.name, "case": case, "repeat": repeat}
         memory = {
             "peak_resident_mib": probe.memory_bytes(subject.pid, "VmHWM") >> 20,
@@ -138,11 +144,13 @@ class Bench:
         }
         self.say(f"{workload} {repeat + 1}/{self.options.repeats} {subject.name} {klass} {case}: {spoken(numbers)}")
         kept = {key: value for key, value in numbers.items() if not key.startswith(SAID)}
-        return {**head, **kept, **memory}
+        row = {**head, **kept, **memory}
+        self.rows.setdefault(workload, []).append(row)
+        print(json.dumps({"workload": workload, **row}, separators=(",", ":")), file=self.journal, flush=True)
 
 
-#: Measures one subject in one class, in one repeat; gives rows.
-Once = typing.Callable[[subjects.Subject, str, int], typing.Iterable[Row]]
+#: Measures one subject in one class, in one repeat, and keeps its rows.
+Once = typing.Callable[[subjects.Subject, str, int], None]
 
 
 class Window:
@@ -172,6 +180,8 @@ class Window:
         for key, counter in COUNTERS.items():
             if counter in self.after:
                 found[key] = self.after[counter] - self.before.get(counter, 0)
+        if "flushes" in found:
+            found["flushes_per_s"] = round(found["flushes"] / found["seconds"], 1)
         return found
 
 
@@ -190,8 +200,18 @@ COUNTERS = {
 def measured(bench: Bench, subject: subjects.Subject, topic: str, klass: str, shape: clients.Shape) -> Row:
     """A fresh topic under ailurus-load: latency, CPU and everything else of the window."""
     bench.create(subject, topic, shape.partitions, klass)
+    return loaded(bench, subject, topic, shape)
+
+
+def loaded(bench: Bench, subject: subjects.Subject, topic: str, shape: clients.Shape, at_end: typing.Callable[[], None] = lambda: None) -> Row:
+    """The same of a topic that is there; `at_end` is called where the window ends."""
     window = Window(subject)
-    report = bench.clients.run(subject.address, topic, shape, window.begin, window.end)
+
+    def end() -> None:
+        window.end()
+        at_end()
+
+    report = bench.clients.run(subject.address, topic, shape, window.begin, end)
     return {**window.numbers(), **flat(report), **costs(window, report["bytes_per_second_in"] * report["seconds"])}
 
 
@@ -202,8 +222,9 @@ def costs(window: Window, bytes_in: float) -> Row:
 
 
 def flat(report: Row) -> Row:
-    """What rows keep of a report of ailurus-load."""
+    """What rows keep of a report of ailurus-load. `SERIES`, its seconds one by one, only a plot wants."""
     numbers = {key: report[key] for key in ("produced", "acknowledged", "consumed", "errors", "lost")}
+    numbers["window_unix_ms"] = report["window_unix_ms"]
     numbers["mb_per_s_in"] = round(report["bytes_per_second_in"] / MB, 3)
     numbers["mb_per_s_out"] = round(report["bytes_per_second_out"] / MB, 3)
     for kind, key in (("publish", "publish_us"), ("e2e", "end_to_end_us")):
@@ -212,7 +233,7 @@ def flat(report: Row) -> Row:
                 numbers[f"{kind}_{quantile}_ms"] = round(report[key][quantile] / 1000, 3)
     if report.get("error_kinds"):
         numbers["error_kinds"] = report["error_kinds"]
-    numbers["series"] = report.get("series_end_to_end") or report.get("series", [])
+    numbers[SERIES] = report.get("series_end_to_end") or report.get("series", [])
     return numbers
 
 
@@ -230,7 +251,7 @@ def spoken(numbers: Row) -> str:
     }
     hidden = {key for key in ("lost", "errors", "mb_per_s_out", "load_busy") if not numbers.get(key)}
     shown = [text.format(numbers[key]) for key, text in wanted.items() if key in numbers and key not in hidden]
-    rest = {key: value for key, value in numbers.items() if key.startswith(SAID)}
+    rest = {key: value for key, value in numbers.items() if key.startswith(SAID) and key != SERIES}
     return ", ".join([*shown, *(f"{key.removeprefix(SAID).replace('_', ' ')} {value}" for key, value in rest.items())])
 
 

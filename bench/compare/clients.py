@@ -98,6 +98,14 @@ class Background:
         except (tools.Failed, OSError, ValueError) as failure:
             self.failure = failure if isinstance(failure, tools.Failed) else tools.Failed(str(failure))
 
+    def wait_for(self, text: str, seconds: float) -> None:
+        """Until it has said a line with this in it."""
+        deadline = time.monotonic() + seconds
+        while not any(text in line for line in list(self.child.lines)):
+            if self.done() or time.monotonic() > deadline:
+                raise tools.Failed(f"{self.child.name} did not say {text!r}: {' / '.join(self.child.lines[-3:])}")
+            time.sleep(0.02)
+
     def done(self) -> bool:
         return not self.thread.is_alive()
 
@@ -200,6 +208,11 @@ class Clients:
                 raise tools.Failed(f"ailurus-load ended with {child.process.returncode}: {' / '.join(child.lines[-3:])}")
         return json.loads(report.read_text())
 
+    def load_on(self, address: str, topic: str, shape: "Shape") -> Child:
+        """ailurus-load run, of which nobody wants a report; ended with the `with`."""
+        words = ["run", "--brokers", address, "--topic", topic, *shape.words(), "--out", os.devnull]
+        return self.child(self.load, *words)
+
     def members(self, address: str, topic: str, partitions: int, members: int, every: float, duration: float, protocol: str) -> dict[str, typing.Any]:
         """ailurus-load members: a group whose members come and go."""
         report = self.scratch / "members.json"
@@ -222,8 +235,8 @@ class Clients:
         return self.child(self.performance, *words, *_statistics(statistics))
 
     def java(self, name: str, *words: object) -> Child:
-        """A tool of org.apache.kafka.tools, with the memory that Kafka's scripts give it."""
-        options = ["-Xmx512M", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.jars}/*"]
+        """A tool of org.apache.kafka.tools, with the memory that Kafka's scripts give it, and its clock in UTC."""
+        options = ["-Xmx512M", "-Duser.timezone=UTC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.jars}/*"]
         return self.child("java", *options, f"org.apache.kafka.tools.{name}", *words)
 
 

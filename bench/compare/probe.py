@@ -18,7 +18,8 @@ class Thread:
     cpu_seconds: float
     voluntary: int
     involuntary: int
-    migrations: int
+    #: None where the kernel does not count them.
+    migrations: int | None
 
 
 @dataclasses.dataclass
@@ -52,6 +53,15 @@ def memory_bytes(pid: int, field: str = "VmRSS") -> int:
     return int(_status(pathlib.Path(f"/proc/{pid}"))[field].split()[0]) << 10
 
 
+def read_bytes(pid: int) -> int:
+    """What it has read so far, by whatever call, from files and connections; 0 if it has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines():
+            if line.startswith("rchar:"):
+                return int(line.split()[1])
+    return 0
+
+
 def forget_peak(pid: int) -> None:
     """VmHWM begins anew, where the kernel allows that."""
     with contextlib.suppress(OSError):
@@ -75,7 +85,7 @@ def shard_threads(threads: dict[int, Thread]) -> list[int]:
 
 
 def difference(begin: Look, end: Look, load_cpus: set[int]) -> dict[str, float]:
-    """What happened between two looks, as numbers for a row of raw data."""
+    """What happened between two looks, as numbers for a row of raw data. What there is not, or is not counted here, is left out."""
     seconds = end.at - begin.at
     pairs = [(begin.threads.get(tid), thread, tid) for tid, thread in end.threads.items()]
     shards = set(shard_threads(end.threads))
@@ -84,18 +94,19 @@ def difference(begin: Look, end: Look, load_cpus: set[int]) -> dict[str, float]:
         chosen = [(old, new) for old, new, tid in pairs if tids is None or tid in tids]
         return sum(getattr(new, field) - (getattr(old, field) if old else 0) for old, new in chosen)
 
+    def of_threads(prefix: str, tids: set[int] | None = None) -> dict[str, float]:
+        switches = {f"{prefix}switches_{field}": grown(field, tids) for field in ("voluntary", "involuntary")}
+        chosen = [thread for _, thread, tid in pairs if tids is None or tid in tids]
+        counted = all(thread.migrations is not None for thread in chosen)
+        return {**switches, **({f"{prefix}migrations": grown("migrations", tids)} if counted else {})}
+
     # A load that is not pinned has what the whole machine has.
     where = load_cpus or set(end.busy)
     return {
         "seconds": round(seconds, 3),
         "cpu_seconds": round(end.cpu_seconds - begin.cpu_seconds, 3),
-        "switches_voluntary": grown("voluntary"),
-        "switches_involuntary": grown("involuntary"),
-        "migrations": grown("migrations"),
-        "shard_cpu_seconds": round(grown("cpu_seconds", shards), 3),
-        "shard_switches_voluntary": grown("voluntary", shards),
-        "shard_switches_involuntary": grown("involuntary", shards),
-        "shard_migrations": grown("migrations", shards),
+        **of_threads(""),
+        **({"shard_cpu_seconds": round(grown("cpu_seconds", shards), 3), **of_threads("shard_", shards)} if shards else {}),
         "load_busy": round(sum(end.busy[cpu] - begin.busy[cpu] for cpu in where) / seconds / len(where), 3),
         "machine_cpu_seconds": round(sum(end.busy[cpu] - begin.busy[cpu] for cpu in end.busy), 3),
     }
@@ -115,7 +126,7 @@ def counters(admin: str) -> dict[str, float]:
 def _thread(task: pathlib.Path) -> Thread:
     status = _status(task)
     nanoseconds = int((task / "schedstat").read_text().split()[0])
-    migrations = 0
+    migrations = None
     with contextlib.suppress(FileNotFoundError):  # a kernel without CONFIG_SCHED_DEBUG
         for line in (task / "sched").read_text().splitlines():
             if line.startswith("se.nr_migrations"):

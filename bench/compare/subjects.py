@@ -138,21 +138,28 @@ def make(name: str, klass: str, setup: Setup, programs: Programs, settings: dict
 
 
 @contextlib.contextmanager
-def running(name: str, process: brokers.Process, setup: Setup) -> typing.Iterator[Subject]:
-    """Starts it inside its set-up; ends it, and removes its files and its group, however the `with` is left."""
+def made(name: str, klass: str, setup: Setup, programs: Programs, settings: dict[str, str], out: typing.TextIO) -> typing.Iterator[brokers.Process]:
+    """The same for the length of the `with`; its files are gone behind it."""
+    process = make(name, klass, setup, programs, settings, out)
     try:
-        with cgroup.held(name, setup.memory_bytes) as group:
-            process.prefix = [*group.prefix, *_taskset(setup.broker_cpus)]
-            try:
-                process.start()
-                process.wait_ready()
-                yield Subject(name, process, setup, group)
-                process.stop()
-            finally:
-                if process.child is not None and process.child.poll() is None:
-                    process.kill()
+        yield process
     finally:
         shutil.rmtree(process.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(name: str, process: brokers.Process, setup: Setup) -> typing.Iterator[Subject]:
+    """Starts it inside its set-up; ends it, and removes its group, however the `with` is left."""
+    with cgroup.held(name, setup.memory_bytes) as group:
+        process.prefix = [*group.prefix, *_taskset(setup.broker_cpus)]
+        try:
+            process.start()
+            process.wait_ready()
+            yield Subject(name, process, setup, group)
+            process.stop()
+        finally:
+            if process.child is not None and process.child.poll() is None:
+                process.kill()
 
 
 def settle() -> None:

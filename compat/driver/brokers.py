@@ -146,12 +146,16 @@ class Kafka(Process):
     def __init__(self, suite: typing.Any, out: typing.TextIO):
         super().__init__(suite.name)
         jars = tools.CACHE / "oracle"
-        tools.maven(out, tools.COMPAT / "oracle", jars)
         self.java = ["java", *self.jvm, "-cp", f"{jars}/*"]
         self.properties = self.folder / "server.properties"
-        self.properties.write_text(self._properties(suite.settings))
-        cluster = "MkU3OEVBNTcwNTJENDM2Qk"
-        tools.run(out, *self.java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties)
+        try:
+            tools.maven(out, tools.COMPAT / "oracle", jars)
+            self.properties.write_text(self._properties(suite.settings))
+            cluster = "MkU3OEVBNTcwNTJENDM2Qk"
+            tools.run(out, *self.java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties)
+        except BaseException:  # nobody else knows of the folder yet
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def command(self, shards: object = None) -> list[str]:
         return [*self.java, "kafka.Kafka", str(self.properties)]

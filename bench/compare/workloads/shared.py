@@ -4,17 +4,15 @@ The load of W1 at its highest rate. *ailurus* shows one node and hops to the sha
 (`shard.direct=true`) shows each shard as a node of its own.
 """
 
-import typing
-
 from bench import Bench, Row, measured
-from goals import Goal, bounded, median, quotient
+from goals import Found, Goal, bounded, exact, latency, median, quotient, values
 from subjects import D, R, TWO_SHARED, Subject
 
 from .w1_latency import shape
 
 NAME = "shared"
 ABOUT = "two shards, load unpinned at 20 MB/s: CPU per GB, crossings, hop against shard-direct"
-MINUTES = 13
+MINUTES = 10
 COLUMNS = {
     "cpu_s_per_gb": "broker CPU s/GB",
     "crossings_per_record": "crossings per record",
@@ -28,26 +26,26 @@ COLUMNS = {
 RATE_MB = 20
 
 
-def measure(bench: Bench) -> list[Row]:
-    def once(subject: Subject, klass: str, repeat: int) -> typing.Iterator[Row]:
+def measure(bench: Bench) -> None:
+    def once(subject: Subject, klass: str, repeat: int) -> None:
         found = measured(bench, subject, f"shared-{klass.lower()}", klass, shape(bench, RATE_MB))
-        del found["series"]
         switches = found["switches_voluntary"] + found["switches_involuntary"]
         found["switches_per_s"] = round(switches / found["seconds"])
         if "crossings" in found:
             found["crossings_per_record"] = round(found["crossings"] / max(1, found["acknowledged"]), 5)
-            found["flushes_per_s"] = round(found["flushes"] / found["seconds"], 1)
-        yield bench.row(NAME, subject, klass, f"{RATE_MB} MB/s", repeat, found)
+        bench.keep(NAME, subject, klass, f"{RATE_MB} MB/s", repeat, found)
 
-    return bench.rounds(NAME, ("ailurus", "ailurus-direct", "kafka"), TWO_SHARED, once)
+    bench.rounds(NAME, ("ailurus", "ailurus-direct", "kafka"), TWO_SHARED, once)
 
 
 def goals(rows: list[Row]) -> list[Goal]:
-    def of(key: str, subject: str, klass: str) -> float | None:
-        return median(rows, key, subject=subject, **{"class": klass})
+    def of(key: str, subject: str, klass: str) -> Found | None:
+        if key.startswith("e2e"):
+            return latency(rows, key, subject=subject, **{"class": klass})
+        return exact(median(rows, key, subject=subject, **{"class": klass}))
 
     found = [
-        bounded("data path: migrations of shard threads in a window", _worst(rows, "shard_migrations"), 0),
+        bounded("data path: migrations of shard threads in a window", exact(max(values(rows, "shard_migrations", subject="ailurus"), default=None)), 0),
         bounded("shard-direct: crossings per record, unmodified client", of("crossings_per_record", "ailurus-direct", D), 0),
     ]
     # No bound: the default is chosen by these.
@@ -57,6 +55,3 @@ def goals(rows: list[Row]) -> list[Goal]:
             found.append(Goal(f"shard-direct: {title} beside hop mode, class {klass}", "stated", beside.measured, None))
     return found
 
-
-def _worst(rows: list[Row], key: str) -> float | None:
-    return max((row[key] for row in rows if row["subject"] == "ailurus"), default=None)

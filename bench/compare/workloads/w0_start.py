@@ -17,12 +17,12 @@ import probe
 import subjects
 import wire
 from bench import Bench, Row
-from goals import Goal, bounded, values
+from goals import Found, Goal, bounded, exact, values
 from subjects import D, TWO_SHARED, Subject
 
 NAME = "W0"
 ABOUT = "exec to first acknowledged produce, idle, restart after kill -9"
-MINUTES = 14
+MINUTES = 12
 COLUMNS = {
     "first_ack_ms": "first ack ms",
     "idle_resident_mib": "idle RSS MiB",
@@ -38,8 +38,7 @@ READY_SECONDS = 300
 SETTINGS = {"ailurus": {}, "kafka": {"log.flush.interval.messages": "1"}}
 
 
-def measure(bench: Bench) -> list[Row]:
-    rows = []
+def measure(bench: Bench) -> None:
     for repeat, name in bench.turns(("ailurus", "kafka")):
         if not bench.classes([D]):
             continue
@@ -48,23 +47,22 @@ def measure(bench: Bench) -> list[Row]:
                 continue
             for _ in range(bench.pick(times, 1)):
                 with bench.attempt(f"{NAME} {name} {case}"), _broker(bench, name) as (subject, started):
-                    rows.append(bench.row(NAME, subject, D, case, repeat, kind(bench, subject, started)))
-    return rows
+                    bench.keep(NAME, subject, D, case, repeat, kind(bench, subject, started))
 
 
 @contextlib.contextmanager
 def _broker(bench: Bench, name: str) -> typing.Iterator[tuple[Subject, float]]:
     """Started, but not waited for, and when."""
     settings = {**SETTINGS[name], "auto.create.topics.enable": "true"}
-    process = subjects.make(name, D, TWO_SHARED, bench.programs, settings, bench.log)
     bench.clients.prefix = []
-    subjects.settle()
-    began: list[float] = []
-    start = process.start
-    process.start = lambda: (began.append(time.monotonic()), start())
-    process.wait_ready = lambda: None
-    with subjects.running(name, process, TWO_SHARED) as subject:
-        yield subject, began[0]
+    with subjects.made(name, D, TWO_SHARED, bench.programs, settings, bench.log) as process:
+        subjects.settle()
+        began: list[float] = []
+        start = process.start
+        process.start = lambda: (began.append(time.monotonic()), start())
+        process.wait_ready = lambda: None
+        with subjects.running(name, process, TWO_SHARED) as subject:
+            yield subject, began[0]
 
 
 def _patient(subject: Subject, attempt: typing.Callable[[wire.Client], typing.Any]) -> typing.Any:
@@ -142,8 +140,8 @@ def _restart(bench: Bench, subject: Subject, started: float) -> Row:
 
 
 def goals(rows: list[Row]) -> list[Goal]:
-    def worst(key: str) -> float | None:
-        return max(values(rows, key, subject="ailurus"), default=None)
+    def worst(key: str) -> Found | None:
+        return exact(max(values(rows, key, subject="ailurus"), default=None))
 
     return [
         bounded("W0 exec to first acknowledged produce, worst", worst("first_ack_ms"), 100, " ms"),

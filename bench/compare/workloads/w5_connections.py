@@ -1,7 +1,5 @@
 """W5: the same 20 MB/s over 1, 10 and 50 connections, class D: more connections are smaller batches."""
 
-import typing
-
 from bench import Bench, Row, measured, records_per_second
 from clients import Shape
 from goals import Goal
@@ -21,15 +19,14 @@ COLUMNS = {
 }
 
 
-def measure(bench: Bench) -> list[Row]:
-    def once(subject: Subject, klass: str, repeat: int) -> typing.Iterator[Row]:
+def measure(bench: Bench) -> None:
+    def once(subject: Subject, klass: str, repeat: int) -> None:
         for connections in (1, 10, 50):
             shape = Shape(12, connections, rate=records_per_second(20), warmup=bench.pick(2, 1), duration=bench.pick(6, 2))
             found = measured(bench, subject, f"connections-{connections}", klass, shape)
-            del found["series"]
-            yield bench.row(NAME, subject, klass, f"{connections:2} connections", repeat, found)
+            bench.keep(NAME, subject, klass, f"{connections:2} connections", repeat, found)
 
-    return bench.rounds(NAME, ("ailurus", "kafka"), ONE_AND_ONE, once, classes=[D])
+    bench.rounds(NAME, ("ailurus", "kafka"), ONE_AND_ONE, once, classes=[D])
 
 
 def goals(rows: list[Row]) -> list[Goal]:

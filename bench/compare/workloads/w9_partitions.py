@@ -7,14 +7,14 @@ import time
 import typing
 
 import probe
-from bench import Bench, Row, Window, costs, flat, records_per_second
+from bench import Bench, Row, loaded, records_per_second
 from clients import Shape
-from goals import Goal, bounded, median, quotient
+from goals import Goal, bounded, exact, latency, median, quotient
 from subjects import D, ONE_AND_ONE, Subject
 
 NAME = "W9"
 ABOUT = "10, 1,000 and 10,000 partitions"
-MINUTES = 14
+MINUTES = 10
 COLUMNS = {
     "create_s": "creation s",
     "idle_kib_per_partition": "idle KiB per partition",
@@ -30,8 +30,7 @@ RATE_MB = 2
 KAFKA_REPEATS = 2
 
 
-def measure(bench: Bench) -> list[Row]:
-    rows = []
+def measure(bench: Bench) -> None:
     for repeat, name in bench.turns(("ailurus", "kafka")):
         if name == "kafka" and repeat >= KAFKA_REPEATS or not bench.classes([D]):
             continue
@@ -40,8 +39,7 @@ def measure(bench: Bench) -> list[Row]:
             # Buffers that warming up left would go while memory is looked at; only Kafka's code needs it.
             warm = name == "kafka"
             with bench.attempt(f"{NAME} {name} {case}"), bench.broker(name, D, ONE_AND_ONE, warm) as subject:
-                rows.append(bench.row(NAME, subject, D, case, repeat, _of(bench, subject, count)))
-    return rows
+                bench.keep(NAME, subject, D, case, repeat, _of(bench, subject, count))
 
 
 def _of(bench: Bench, subject: Subject, count: int) -> Row:
@@ -52,24 +50,22 @@ def _of(bench: Bench, subject: Subject, count: int) -> Row:
     time.sleep(bench.pick(5, 1))
     idle = (probe.memory_bytes(subject.pid) - empty) / 1024 / count
     shape = Shape(count, producers=4, rate=records_per_second(RATE_MB), warmup=bench.pick(3, 1), duration=bench.pick(8, 2))
-    window = Window(subject)
-    report = bench.clients.run(subject.address, "wide", shape, window.begin, window.end)
-    numbers = {**window.numbers(), **flat(report), **costs(window, report["bytes_per_second_in"] * report["seconds"])}
-    del numbers["series"]
-    if "flushes" in numbers:
-        numbers["flushes_per_s"] = round(numbers["flushes"] / numbers["seconds"], 1)
+    numbers = loaded(bench, subject, "wide", shape)
     if count >= COUNTS[1]:
         numbers |= {"idle_kib_per_partition": round(idle, 2), "said_idle_KiB": round(idle, 1)}
     return {**numbers, "create_s": round(created, 3)}
 
 
 def goals(rows: list[Row]) -> list[Goal]:
-    def ours(key: str, count: int) -> float | None:
-        return median(rows, key, subject="ailurus", case=f"{count:,} partitions")
+    def wanted(count: int) -> Row:
+        return {"subject": "ailurus", "case": f"{count:,} partitions"}
 
-    most = max((count for count in COUNTS if ours("publish_p99_ms", count) is not None), default=COUNTS[-1])
+    most = max((count for count in COUNTS if latency(rows, "publish_p99_ms", **wanted(count))), default=COUNTS[-1])
+    p99 = (latency(rows, "publish_p99_ms", **wanted(count)) for count in (most, COUNTS[0]))
+    flushes = (exact(median(rows, "flushes_per_s", **wanted(count))) for count in (most, COUNTS[0]))
+    idle = {count: exact(median(rows, "idle_kib_per_partition", **wanted(count))) for count in COUNTS[1:]}
     return [
-        *(bounded(f"W9 resident per idle partition, {count:,} of them", ours("idle_kib_per_partition", count), 20, " KiB") for count in COUNTS[1:]),
-        quotient(f"W9 publish p99 at {most:,} partitions against that at 10", ours("publish_p99_ms", most), ours("publish_p99_ms", 10), at_most=2),
-        quotient(f"data path: flushes per second at {most:,} partitions against those at 10", ours("flushes_per_s", most), ours("flushes_per_s", 10), at_most=1.2),
+        *(bounded(f"W9 resident per idle partition, {count:,} of them", found, 20, " KiB") for count, found in idle.items()),
+        quotient(f"W9 publish p99 at {most:,} partitions against that at 10", *p99, at_most=2),
+        quotient(f"data path: flushes per second at {most:,} partitions against those at 10", *flushes, at_most=1.2),
     ]

@@ -5,8 +5,9 @@
 //! What producers and replication wait for goes first, and one thread is never used for anything else: a flush of the
 //! journal must not stand behind reads of a compaction.
 //!
-//! What always holds: a shard takes no lock here. It puts a job into a queue and rings a bell; who does which job is
-//! settled among the pool's threads.
+//! What always holds: a shard takes no lock here. It puts a job into a queue and rings the bell of one thread that has
+//! nothing to do, always the first of these: the others sleep on, and end. Who does which job is settled among the pool's
+//! threads.
 
 use crate::outside::start_thread_on;
 use crate::shard::Shard;
@@ -18,7 +19,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 #[allow(clippy::disallowed_types, reason = "the pool's threads are no shards, and a shard never holds the lock")]
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,11 +33,12 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pool {
     urgent: SegQueue<Job>,
     usual: SegQueue<Job>,
-    /// An eventfd. How often it was rung says nothing: who hears it looks at the queues.
-    bell: OwnedFd,
-    threads: AtomicUsize,
-    /// Threads that listen to the bell, or are about to.
-    idle: AtomicUsize,
+    /// An eventfd for each thread there may be. How often it was rung says nothing: who hears it looks at the queues.
+    bells: Vec<OwnedFd>,
+    /// A bit for each thread that lives.
+    threads: AtomicU64,
+    /// Of these, who listen to their bells, or are about to. Whoever takes such a bit away rings that bell.
+    idle: AtomicU64,
     running: Mutex<Running>,
     rest: Condvar,
     /// Threads that may do what is not urgent; there is one more.
@@ -65,18 +67,24 @@ impl Pool {
     /// A pool without threads yet.
     ///
     /// # Errors
-    /// What the system says if there is no bell to be had.
+    /// What the system says if there are no bells to be had.
+    ///
+    /// # Panics
+    /// If there shall be more threads than a word has bits.
     #[allow(clippy::disallowed_types, reason = "see above")]
     pub(crate) fn new(threads_max: usize, cpus: Option<CpuSet>) -> io::Result<Arc<Pool>> {
+        let threads_max = threads_max.max(1);
+        assert!(threads_max < u64::BITS as usize, "a small pool, not one of {threads_max} threads");
+        let bell = |_| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map_err(io::Error::from);
         Ok(Arc::new(Pool {
             urgent: SegQueue::new(),
             usual: SegQueue::new(),
-            bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
-            threads: AtomicUsize::new(0),
-            idle: AtomicUsize::new(0),
+            bells: (0..=threads_max).map(bell).collect::<io::Result<_>>()?,
+            threads: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
             running: Mutex::default(),
             rest: Condvar::new(),
-            threads_max: threads_max.max(1),
+            threads_max,
             cpus,
         }))
     }
@@ -92,20 +100,24 @@ impl Pool {
     /// Has a thread look at the queues. A thread says that it is idle before it looks for the last time, and here the job
     /// is in its queue before this is asked: one of the two sees the other.
     fn call(self: &Arc<Self>) {
-        if self.idle.load(SeqCst) > 0 {
+        let first = |idle: u64| idle & idle.wrapping_neg();
+        if let Ok(idle) = self.idle.fetch_update(SeqCst, SeqCst, |idle| (idle != 0).then(|| idle & !first(idle))) {
             // It only fails if the count is at its end, and then it has been rung.
-            _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+            _ = rustix::io::write(&self.bells[first(idle).trailing_zeros() as usize], &1u64.to_ne_bytes());
             return;
         }
-        let one_more = |threads| (threads <= self.threads_max).then_some(threads + 1);
-        if self.threads.fetch_update(SeqCst, SeqCst, one_more).is_err() {
+        let unused = |threads: u64| first(!threads);
+        let one_more = |threads: u64| {
+            ((unused(threads).trailing_zeros() as usize) < self.bells.len()).then_some(threads | unused(threads))
+        };
+        let Ok(threads) = self.threads.fetch_update(SeqCst, SeqCst, one_more) else {
             // All are busy, and look again when they are done.
             return;
-        }
-        let pool = self.clone();
-        if let Err(error) = start_thread_on(self.cpus, "blocking", move || pool.work()) {
-            let others = self.threads.fetch_sub(1, SeqCst) - 1;
-            assert!(others > 0, "no thread can be started for blocking work: {error}");
+        };
+        let (pool, place) = (self.clone(), unused(threads).trailing_zeros() as usize);
+        if let Err(error) = start_thread_on(self.cpus, "blocking", move || pool.work(place)) {
+            let others = self.threads.fetch_and(!(1 << place), SeqCst) & !(1 << place);
+            assert!(others != 0, "no thread can be started for blocking work: {error}");
         }
     }
 
@@ -117,24 +129,26 @@ impl Pool {
         }
     }
 
-    fn work(self: &Arc<Self>) {
+    fn work(self: &Arc<Self>, place: usize) {
+        let me = 1u64 << place;
         loop {
             while let Some(job) = self.take() {
                 self.perform(job);
             }
-            self.idle.fetch_add(1, SeqCst);
+            self.idle.fetch_or(me, SeqCst);
             let last_look = self.take();
-            let rung = last_look.is_some() || self.listen();
-            self.idle.fetch_sub(1, SeqCst);
+            let heard = last_look.is_some() || self.listen(place);
+            // Whoever has taken the bit away has rung, or is about to, whatever was heard.
+            let called = self.idle.fetch_and(!me, SeqCst) & me == 0;
             if let Some(job) = last_look {
                 self.perform(job);
-            } else if !rung {
-                self.threads.fetch_sub(1, SeqCst);
+            } else if !heard && !called {
+                self.threads.fetch_and(!me, SeqCst);
                 // A job that came meanwhile may have counted on this thread.
-                if !self.is_startable(&self.lock()) {
-                    return;
+                if self.is_startable(&self.lock()) {
+                    self.call();
                 }
-                self.threads.fetch_add(1, SeqCst);
+                return;
             }
         }
     }
@@ -175,21 +189,14 @@ impl Pool {
         !self.urgent.is_empty() || (!self.usual.is_empty() && running.usual < self.threads_max)
     }
 
-    /// Waits for the bell; false if it did not ring for this thread for long. All that listen wake, and the quickest has
-    /// heard it: it calls the next if there is more to do.
-    fn listen(&self) -> bool {
-        #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the pool's threads are no shards")]
-        let began = std::time::Instant::now();
-        loop {
-            let left = IDLE_MAX.saturating_sub(began.elapsed());
-            let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-            if poll(&mut [PollFd::new(&self.bell, PollFlags::IN)], Some(&timeout)) == Ok(0) {
-                return false;
-            }
-            if rustix::io::read(&self.bell, &mut [0; 8]).is_ok() {
-                return true;
-            }
-        }
+    /// Waits for the bell of this thread; false if it did not ring for long.
+    fn listen(&self, place: usize) -> bool {
+        let bell = &self.bells[place];
+        let timeout = Timespec { tv_sec: IDLE_MAX.as_secs() as i64, tv_nsec: 0 };
+        let heard = poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&timeout)) != Ok(0);
+        // Nobody else reads it; it is only not there after an interrupted wait, and then too the queues are looked at.
+        _ = rustix::io::read(bell, &mut [0; 8]);
+        heard
     }
 
     #[allow(clippy::disallowed_types, reason = "see above")]

@@ -7,13 +7,14 @@ use ailurus_cluster::Cluster;
 use ailurus_record::BatchBuilder;
 use ailurus_rt::sim::{DiskFaults, SimConfig};
 use ailurus_rt::{self as rt, Lane};
+use ailurus_storage::StorageConfig;
 use ailurus_wire::ErrorCode;
 use ailurus_wire::offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use ailurus_wire::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 
 use super::{Broker, for_seeds};
 
-/// What any operation of the disk takes at least.
+/// What an operation of the disk takes, more or less.
 const LATENCY: Duration = Duration::from_millis(50);
 
 fn on_slow_disk<F: Future<Output = ()>>(
@@ -24,10 +25,15 @@ fn on_slow_disk<F: Future<Output = ()>>(
     for_seeds(SimConfig { shards: 2, disk, ..SimConfig::default() }, settings, test);
 }
 
-/// Appends one record to partition 0; how long the answer took.
+/// Appends one small record to partition 0; how long the answer took.
 async fn produce(broker: Broker, topic: &str, acks: i16) -> Duration {
+    produce_value(broker, topic, acks, b"value").await
+}
+
+/// Appends one record to partition 0; how long the answer took.
+async fn produce_value(broker: Broker, topic: &str, acks: i16, value: &[u8]) -> Duration {
     let mut batch = BatchBuilder::new();
-    batch.push(rt::unix_ms(), None, Some(b"value"), &[]);
+    batch.push(rt::unix_ms(), None, Some(value), &[]);
     let partition_data = vec![PartitionProduceData { index: 0, records: Some(batch.build()) }];
     let topic_data = vec![TopicProduceData { name: topic.into(), partition_data, ..Default::default() }];
     let request = ProduceRequest { acks, timeout_ms: 60_000, topic_data, ..Default::default() };
@@ -65,16 +71,39 @@ fn it_is_altered_while_the_broker_runs_and_counts_at_once() {
     });
 }
 
+/// Whether all that partition 0 was given is flushed.
+async fn is_durable(broker: Broker, topic: &str) -> bool {
+    let durable = |partition: &ailurus_partition::Partition| {
+        let frontiers = partition.replica().log().frontiers();
+        frontiers.durable == frontiers.appended
+    };
+    broker.at_owner(topic, 0, durable).await
+}
+
+/// What a crash may take is bounded whatever was asked for, so acks=1 waits for the flush there, and not for the write alone.
+#[test]
+fn beyond_the_bound_acks_1_waits_for_the_flush() {
+    on_slow_disk(&[("log.flush.interval.ms", "3600000")], |broker| async move {
+        let bound = usize::try_from(StorageConfig::tiny("/data").write_caching_bytes_max).unwrap();
+        broker.create("cached", 1, &[("write.caching", "true")]).await;
+        broker.create("plain", 1, &[]).await;
+        for _ in 0..3 {
+            assert!(produce(broker, "cached", 1).await < LATENCY);
+            assert!(!is_durable(broker, "cached").await, "within the bound it is answered from memory");
+            produce_value(broker, "cached", 1, &vec![7; bound]).await;
+            assert!(is_durable(broker, "cached").await, "beyond it what was answered is flushed");
+            produce_value(broker, "plain", 1, &vec![7; bound]).await;
+            assert!(!is_durable(broker, "plain").await, "without write.caching acks=1 asks for the write alone");
+            // The flush that is under way.
+            rt::sleep(LATENCY * 10).await;
+        }
+    });
+}
+
 #[test]
 fn flush_ms_is_a_setting_of_the_topic() {
     on_slow_disk(&[], |broker| async move {
         broker.create("t", 1, &[("write.caching", "true"), ("flush.ms", "5000")]).await;
-        let durable = |broker: Broker| {
-            broker.at_owner("t", 0, |partition| {
-                let frontiers = partition.replica().log().frontiers();
-                frontiers.durable == frontiers.appended
-            })
-        };
         for (flush_ms, later) in [(None, 5000), (Some("700"), 700)] {
             if let Some(flush_ms) = flush_ms {
                 broker.alter("t", "flush.ms", flush_ms).await;
@@ -83,10 +112,10 @@ fn flush_ms_is_a_setting_of_the_topic() {
             rt::sleep(Duration::from_secs(10)).await;
             produce(broker, "t", -1).await;
             rt::sleep(Duration::from_millis(later - 100)).await;
-            assert!(!durable(broker).await);
+            assert!(!is_durable(broker, "t").await);
             // The write, the flush, and perhaps another file of the journal.
             rt::sleep(Duration::from_millis(100) + LATENCY * 10).await;
-            assert!(durable(broker).await);
+            assert!(is_durable(broker, "t").await);
         }
     });
 }

@@ -8,6 +8,9 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// The drain looks after what is cached every 50 ms; a disk without latency adds little.
+const SOON: Duration = Duration::from_millis(60);
+
 fn caching(flush_after: Duration) -> LogConfig {
     let caching = WriteCaching { flush_after, ..WriteCaching::default() };
     LogConfig { write_caching: Some(caching), ..LogConfig::keeping() }
@@ -177,6 +180,37 @@ fn where_it_ends_the_rest_is_flushed_and_owed() {
 }
 
 #[test]
+fn lower_limits_hold_for_what_gathers_already() {
+    sim(1, DiskFaults { latency: Duration::from_millis(1), ..DiskFaults::default() })
+        .run(|| async {
+            let (_dir, storage, _) = open_with(large()).await.expect("it opens");
+            let log = storage.create_log(id(1), caching(HOUR)).await.expect("it is created");
+            storage.settled().await;
+            let limits = |flush_after, flush_records| LogConfig {
+                write_caching: Some(WriteCaching { flush_after, flush_records }),
+                ..LogConfig::keeping()
+            };
+            for lower in [limits(WriteCaching::FLUSH_AFTER, u64::MAX), limits(HOUR, 3)] {
+                log.set_config(caching(HOUR));
+                until(|| is_durable(&log)).await;
+                (0..5).for_each(|_| _ = append(&log, 100));
+                assert!(is_committable(&log));
+                // What says nothing new of it flushes nothing.
+                log.set_config(LogConfig { segment_ms: 1000, ..caching(HOUR) });
+                rt::sleep(Duration::from_secs(10)).await;
+                assert!(!is_durable(&log), "nobody waits");
+                let (lowered, before) = (rt::now(), storage.stats().journal.flushes);
+                log.set_config(lower);
+                until(|| is_durable(&log)).await;
+                assert!(lowered.elapsed() < WriteCaching::FLUSH_AFTER / 2, "at once, not when the next comes");
+                assert_eq!(storage.stats().journal.flushes - before, 1);
+            }
+            storage.shutdown().await;
+        })
+        .finished();
+}
+
+#[test]
 fn so_many_records_are_flushed_before_they_are_acknowledged() {
     sim(1, DiskFaults::default())
         .run(|| async {
@@ -222,13 +256,18 @@ fn waiting_for_room_makes_the_journal_hurry() {
                 open_with(StorageConfig { tail_bytes_max: 32 << 10, ..large() }).await.expect("opens");
             let log = storage.create_log(id(1), caching(HOUR)).await.expect("it is created");
             storage.settled().await;
-            let started = rt::now();
+            let mut waits = 0;
             for _ in 0..200 {
+                let asked = rt::now();
                 storage.until_room().await;
+                let waited = asked.elapsed();
+                // The drain looks soon after the flush, not when the tail may have been quiet for long enough.
+                assert!(waited <= SOON, "{waited:?} for room");
+                waits += u32::from(!waited.is_zero());
                 append(&log, 1000);
                 log.committed(log.frontiers().committable);
             }
-            assert!(rt::now() - started < HOUR / 2);
+            assert!(waits > 3, "only {waits} waited");
             storage.shutdown().await;
         })
         .finished();

@@ -19,7 +19,7 @@ pub struct StorageConfig {
     /// Bytes of the journal that are not flushed, up to which logs with `write.caching` acknowledge from memory. A quarter
     /// of them is written and flushed at once.
     pub write_caching_bytes_max: u64,
-    /// First and largest size of a chunk of a log's tail.
+    /// First and largest size of a chunk of a log's tail: powers of two, of whole pages.
     pub tail_chunk_bytes: (usize, usize),
     /// Undrained bytes of one log from which it is drained by itself.
     pub drain_bytes: u64,
@@ -81,7 +81,7 @@ impl StorageConfig {
             journal_bytes_max: 96 << 10,
             commit_bytes_max: 12 << 10,
             write_caching_bytes_max: 8 << 10,
-            tail_chunk_bytes: (256, 2 << 10),
+            tail_chunk_bytes: (4 << 10, 16 << 10),
             drain_bytes: 4 << 10,
             tail_bytes_max: 48 << 10,
             drain_idle: Duration::from_millis(50),

@@ -192,6 +192,7 @@ pub(crate) fn base_offset(batch: &[u8]) -> Offset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StorageConfig;
 
     fn push(tail: &mut Tail, at: i64, len: usize) -> Bytes {
         tail.push_control(at as u64, Term(1), Index(at), Offset(0), &vec![at as u8; len])
@@ -212,5 +213,50 @@ mod tests {
         assert_eq!(tail.cost(), 4 * (1508 + ENTRY_OVERHEAD));
         tail.truncate_prefix(Index(9));
         assert_eq!((tail.cost(), tail.chunk.is_none()), (0, true));
+    }
+
+    /// The size of the next chunk that is made, in KiB, while entries of 1000 bytes come.
+    fn next_chunk(tail: &mut Tail) -> usize {
+        loop {
+            let (last, room) = (tail.entries.back(), tail.chunk.as_ref().map_or(0, Chunk::room));
+            let next = last.map_or(0, |entry| entry.last.0 + 1);
+            push(tail, next, 1000);
+            if room < 1000 {
+                return (tail.chunk.as_ref().expect("it holds the entry").room() + 1000) >> 10;
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_as_large_as_the_tail_before_it_is_now() {
+        let mut tail = Tail::new((4 << 10, 64 << 10));
+        let sizes: Vec<usize> = (0..7).map(|_| next_chunk(&mut tail)).collect();
+        assert_eq!(sizes, [4, 8, 16, 32, 64, 64, 64]);
+        // Part of it was drained: it is no larger again than one that never was.
+        let last = tail.entries.back().expect("it has entries").last;
+        tail.truncate_prefix(Index(last.0 - 4));
+        assert_eq!(tail.cost(), 5 * (1008 + ENTRY_OVERHEAD));
+        // What is left of the last chunk is filled first.
+        let kept = tail.chunk.as_ref().expect("it is not full").room() / 1000;
+        assert!(kept > 30, "{kept}");
+        (0..kept as i64).for_each(|_| {
+            let next = tail.entries.back().expect("it has entries").last.next();
+            push(&mut tail, next.0, 1000);
+            tail.truncate_prefix(Index(next.0 - 4));
+        });
+        assert_eq!([next_chunk(&mut tail), next_chunk(&mut tail)], [8, 16]);
+        // An entry that is larger than any chunk has one for itself.
+        let next = tail.entries.back().expect("it has entries").last.next();
+        push(&mut tail, next.0, 128 << 10);
+        assert_eq!(tail.chunk.as_ref().map(Chunk::room), Some(0));
+    }
+
+    #[test]
+    fn configured_sizes_hold_as_said() {
+        for config in [StorageConfig::new("/data"), StorageConfig::tiny("/data")] {
+            let (least, most) = config.tail_chunk_bytes;
+            assert!(least < most);
+            assert_eq!([least, most].map(|size| Chunk::new(size).room()), [least, most]);
+        }
     }
 }

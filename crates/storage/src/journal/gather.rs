@@ -23,7 +23,7 @@ pub(crate) enum Due {
     By(Instant),
 }
 
-/// What one commit makes true for one log, and when that is wanted.
+/// What one commit makes true for one log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Mark {
     /// The log's truncation generation when the entry was appended.
@@ -38,8 +38,6 @@ pub(crate) struct Mark {
     pub(crate) carried: Option<(u64, Index)>,
     /// The commit says that the log has left this journal.
     pub(crate) ended: bool,
-    /// When the entry is to be on its way.
-    pub(crate) due: Due,
 }
 
 impl Mark {
@@ -49,7 +47,6 @@ impl Mark {
         self.drained = later.drained.or(before.drained);
         self.carried = later.carried.or(before.carried);
         self.ended = later.ended || before.ended;
-        self.due = later.due.min(before.due);
     }
 }
 

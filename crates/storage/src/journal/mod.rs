@@ -99,10 +99,10 @@ impl Journal {
         })
     }
 
-    /// Puts an entry of `log` into the next commit, which is on its way when `mark` says that it is due, or before.
+    /// Puts an entry of `log` into the next commit, which is on its way when the entry is `due`, or before.
     ///
     /// Once the journal is closed this does nothing: the entry never settles, as if the process had ended before it.
-    pub(crate) fn append(&self, log: &Rc<Log>, head: &EntryHead, payload: &[&[u8]], mark: Mark) {
+    pub(crate) fn append(&self, log: &Rc<Log>, head: &EntryHead, payload: &[&[u8]], mark: Mark, due: Due) {
         if self.closing.get() {
             return;
         }
@@ -111,7 +111,7 @@ impl Journal {
             commit.length() > 0 && commit.length() + u64::from(head.len) > self.config.commit_bytes_max
         });
         if full {
-            queue.push_back(self.next_commit(mark.due));
+            queue.push_back(self.next_commit(due));
         }
         let commit = queue.back_mut().expect("there is one now");
         let before = commit.length();
@@ -119,8 +119,8 @@ impl Journal {
         let grown = commit.length() - before;
         self.unflushed_bytes.set(self.unflushed_bytes.get() + grown);
         let became_large = !self.is_large(before) && self.is_large(commit.length());
-        let hastened = full || became_large || mark.due < commit.due;
-        commit.due = commit.due.min(mark.due);
+        let hastened = full || became_large || due < commit.due;
+        commit.due = commit.due.min(due);
         let slot = log.commit_slot.get().filter(|(number, _)| *number == commit.number).map(|(_, slot)| slot);
         let slot = commit.mark(log, slot, mark);
         log.commit_slot.set(Some((commit.number, slot)));

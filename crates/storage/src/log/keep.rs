@@ -271,9 +271,7 @@ impl Log {
         let encoded = checkpoint.encode();
         // Whoever needs it on the disk, to set a journal file free or to compact, says so.
         let due = Due::By(rt::now() + CHECKPOINT_AFTER);
-        let ticket = self.journal_marked(Kind::Checkpoint, term, drained, &[&encoded], |mark| {
-            (mark.drained, mark.due) = (Some(drained), due);
-        });
+        let ticket = self.journal_by(due, Kind::Checkpoint, term, drained, &[&encoded]);
         let mut state = self.state.borrow_mut();
         state.last_checkpoint = segments.clone();
         state.checkpoints.push_back((ticket.0, segments));
@@ -307,16 +305,15 @@ impl Log {
         let end = reach.next();
         let mut bytes = 0;
         for entry in &entries {
-            let (frame, carried) = (&entry.frame, |mark: &mut Mark| mark.carried = Some((generation, end)));
+            let frame = &entry.frame;
             bytes += frame.payload_len() as u64;
+            let again = |kind, payload: &[&[u8]]| {
+                let head = self.head(entry.sequence, kind, frame.term, frame.index, payload);
+                self.journal_as(&head, payload, Some((generation, end)), Due::Now);
+            };
             match &frame.body {
-                Body::Batch(batch) => {
-                    self.journal_as(entry.sequence, Kind::Batch, frame.term, frame.index, &[batch], carried);
-                }
-                Body::Control { offset, payload } => {
-                    let parts: [&[u8]; 2] = [&offset.0.to_le_bytes(), payload];
-                    self.journal_as(entry.sequence, Kind::Control, frame.term, frame.index, &parts, carried);
-                }
+                Body::Batch(batch) => again(Kind::Batch, &[batch]),
+                Body::Control { offset, payload } => again(Kind::Control, &[&offset.0.to_le_bytes(), payload]),
             }
         }
         bytes
@@ -362,8 +359,9 @@ impl Log {
     }
 
     fn say_end(self: &Rc<Self>, kind: Kind) {
-        let (names, term) = (encode_names(self.id.topic), self.last_term());
-        self.journal_as(self.next_sequence(), kind, term, Index::ZERO, &[&names], |mark| mark.ended = true);
+        let names = encode_names(self.id.topic);
+        let head = self.head(self.next_sequence(), kind, self.last_term(), Index::ZERO, &[&names]);
+        self.journal_as(&head, &[&names], None, Due::Now);
     }
 
     /// The place up to which entries have left the tail.

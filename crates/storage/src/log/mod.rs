@@ -240,9 +240,8 @@ impl Log {
         };
         let bytes = self.core.journal.unflushed_bytes() + (ENTRY_HEAD_LEN + payload.len()) as u64;
         let cached = bytes <= self.core.config.write_caching_bytes_max && unflushed < caching.flush_records;
-        self.journal_marked(Kind::Batch, term, index, &[payload], |mark| {
-            mark.due = if cached { due } else { Due::Now };
-        });
+        let due = if cached { due } else { Due::Now };
+        self.journal_by(due, Kind::Batch, term, index, &[payload]);
         if cached {
             self.state.borrow_mut().frontiers.on_cached();
         }
@@ -527,23 +526,17 @@ impl Log {
     /// Gives an entry of this log the next sequence and puts it into the shard's next commit. Nothing follows the entry that
     /// ended the log: a ticket for it never settles.
     fn journal(self: &Rc<Self>, kind: Kind, term: Term, index: Index, payload: &[&[u8]]) -> Ticket {
-        self.journal_marked(kind, term, index, payload, |_| {})
+        self.journal_by(Due::Now, kind, term, index, payload)
     }
 
-    fn journal_marked(
-        self: &Rc<Self>,
-        kind: Kind,
-        term: Term,
-        index: Index,
-        payload: &[&[u8]],
-        change: impl FnOnce(&mut Mark),
-    ) -> Ticket {
+    /// The same for an entry that is to be on its way when it is `due`.
+    fn journal_by(self: &Rc<Self>, due: Due, kind: Kind, term: Term, index: Index, payload: &[&[u8]]) -> Ticket {
         if self.is_gone() {
             return Ticket::NEVER;
         }
-        let sequence = self.next_sequence();
-        self.journal_as(sequence, kind, term, index, payload, change);
-        Ticket(sequence)
+        let head = self.head(self.next_sequence(), kind, term, index, payload);
+        self.journal_as(&head, payload, None, due);
+        Ticket(head.sequence)
     }
 
     fn next_sequence(&self) -> u64 {
@@ -552,18 +545,9 @@ impl Log {
         state.sequence
     }
 
-    /// Puts an entry with a sequence of its own (an older one, when it is carried forward) into the next commit.
-    fn journal_as(
-        self: &Rc<Self>,
-        sequence: u64,
-        kind: Kind,
-        term: Term,
-        index: Index,
-        payload: &[&[u8]],
-        change: impl FnOnce(&mut Mark),
-    ) {
+    fn head(&self, sequence: u64, kind: Kind, term: Term, index: Index, payload: &[&[u8]]) -> EntryHead {
         let len = payload.iter().map(|part| part.len()).sum::<usize>();
-        let head = EntryHead {
+        EntryHead {
             len: u32::try_from(len).expect("entries are bounded far below 4 GiB"),
             kind,
             owner_epoch: self.id.owner_epoch,
@@ -571,20 +555,22 @@ impl Log {
             sequence,
             term,
             index,
-        };
-        let mut mark = {
+        }
+    }
+
+    /// Puts an entry with a head of its own (with an older sequence, when it is carried forward) into the next commit.
+    fn journal_as(self: &Rc<Self>, head: &EntryHead, payload: &[&[u8]], carried: Option<(u64, Index)>, due: Due) {
+        let mark = {
             let state = self.state.borrow();
             Mark {
                 generation: state.frontiers.generation,
                 upto: state.frontiers.appended,
                 sequence: state.sequence,
-                drained: None,
-                carried: None,
-                ended: false,
-                due: Due::Now,
+                drained: (head.kind == Kind::Checkpoint).then_some(head.index),
+                carried,
+                ended: matches!(head.kind, Kind::GroupRemoved | Kind::GroupReleased),
             }
         };
-        change(&mut mark);
-        self.core.journal.append(self, &head, payload, mark);
+        self.core.journal.append(self, head, payload, mark, due);
     }
 }

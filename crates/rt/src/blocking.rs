@@ -43,6 +43,7 @@ pub(crate) struct Pool {
     rest: Condvar,
     /// Threads that may do what is not urgent; there is one more.
     threads_max: usize,
+    idle_max: Duration,
     cpus: Option<CpuSet>,
 }
 
@@ -71,8 +72,12 @@ impl Pool {
     ///
     /// # Panics
     /// If there shall be more threads than a word has bits.
-    #[allow(clippy::disallowed_types, reason = "see above")]
     pub(crate) fn new(threads_max: usize, cpus: Option<CpuSet>) -> io::Result<Arc<Pool>> {
+        Pool::with_patience(threads_max, cpus, IDLE_MAX)
+    }
+
+    #[allow(clippy::disallowed_types, reason = "see above")]
+    fn with_patience(threads_max: usize, cpus: Option<CpuSet>, idle_max: Duration) -> io::Result<Arc<Pool>> {
         let threads_max = threads_max.max(1);
         assert!(threads_max < u64::BITS as usize, "a small pool, not one of {threads_max} threads");
         let bell = |_| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map_err(io::Error::from);
@@ -85,6 +90,7 @@ impl Pool {
             running: Mutex::default(),
             rest: Condvar::new(),
             threads_max,
+            idle_max,
             cpus,
         }))
     }
@@ -192,7 +198,8 @@ impl Pool {
     /// Waits for the bell of this thread; false if it did not ring for long.
     fn listen(&self, place: usize) -> bool {
         let bell = &self.bells[place];
-        let timeout = Timespec { tv_sec: IDLE_MAX.as_secs() as i64, tv_nsec: 0 };
+        let (seconds, nanos) = (self.idle_max.as_secs(), self.idle_max.subsec_nanos());
+        let timeout = Timespec { tv_sec: seconds as i64, tv_nsec: nanos.into() };
         let heard = poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&timeout)) != Ok(0);
         // Nobody else reads it; it is only not there after an interrupted wait, and then too the queues are looked at.
         _ = rustix::io::read(bell, &mut [0; 8]);
@@ -230,5 +237,51 @@ pub(crate) async fn run_blocking_as<T: Send + 'static>(urgency: Urgency, f: impl
     match receiver.await.expect("a job is always run") {
         Ok(value) => value,
         Err(panic) => resume_unwind(panic),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the pool from outside of a machine")]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Instant;
+
+    /// Does `meanwhile` over and over until it is so.
+    fn until(so: impl Fn() -> bool, meanwhile: impl Fn()) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !so() {
+            assert!(Instant::now() < deadline, "it does not come about");
+            meanwhile();
+        }
+    }
+
+    #[test]
+    fn threads_that_have_nothing_to_do_end() {
+        const THREADS: usize = 8;
+        let patience = Duration::from_millis(200);
+        let pool = Pool::with_patience(THREADS, None, patience).expect("there are bells");
+        let threads = || pool.threads.load(SeqCst).count_ones() as usize;
+        assert_eq!(threads(), 0, "none before there is work");
+        for _ in 0..2 {
+            // Each job holds its thread until all have one.
+            let all_run = Arc::new(Barrier::new(THREADS));
+            for _ in 0..THREADS {
+                let all_run = all_run.clone();
+                pool.run(Urgency::Usual, Box::new(move || _ = all_run.wait()));
+            }
+            pool.wait_idle();
+            // Work for one, far more often than any loses its patience, keeps no more than that one.
+            let done = Arc::new(AtomicUsize::new(0));
+            let one_job = || {
+                let (before, counter) = (done.load(SeqCst), done.clone());
+                pool.run(Urgency::Usual, Box::new(move || _ = counter.fetch_add(1, SeqCst)));
+                until(|| done.load(SeqCst) > before, std::thread::yield_now);
+                std::thread::sleep(patience / 20);
+            };
+            until(|| threads() <= 1, one_job);
+            until(|| threads() == 0, || std::thread::sleep(patience / 10));
+        }
     }
 }

@@ -280,8 +280,8 @@ impl DmaBuf {
         DmaBuf { block: Some(block), len: 0, home }
     }
 
-    /// As [`DmaBuf::new`], for bytes that somebody has announced: they may never come, so no page is there before it is
-    /// written to.
+    /// As [`DmaBuf::new`], for bytes that somebody has announced: they may never come, so what is made for them is never an
+    /// arena, and of what is no part of the heap no page is there before it is written to.
     pub(crate) fn announced(capacity: usize) -> DmaBuf {
         let capacity = rounded(capacity);
         let (kept, home) =
@@ -474,6 +474,52 @@ mod tests {
         drop(buf);
         drop(blocks);
         assert_eq!(Arc::strong_count(&arena), 1, "nothing else keeps it");
+    }
+
+    /// How many pages of the buffer are there.
+    #[allow(clippy::disallowed_methods, reason = "the kernel's table, which is no file")]
+    fn pages_there(buf: &DmaBuf) -> usize {
+        use std::os::unix::fs::FileExt;
+        let (first, pages) = (buf.start().as_ptr() as usize / PAGE, buf.capacity() / PAGE);
+        let mut entries = vec![0; pages * 8];
+        let table = std::fs::File::open("/proc/self/pagemap").expect("Linux has one for each process");
+        table.read_exact_at(&mut entries, first as u64 * 8).expect("the buffer is mapped");
+        // Bit 63, that a page is there, is in the last byte of an entry.
+        entries.chunks(8).filter(|entry| entry[7] & 0x80 != 0).count()
+    }
+
+    #[test]
+    fn what_is_announced_costs_nothing_before_it_comes() {
+        const TOTAL: usize = 32 << 20;
+        let machine = crate::run(crate::Config { shards: 1, ..crate::Config::small() }, || async {
+            let kept = || Shard::with(|shard| shard.slab.kept_bytes() as usize);
+            for size in [MAPPED_MIN, 256 << 10, KEPT_MAX, KEPT_MAX + PAGE, 3 << 20] {
+                // So many that whoever uses them at once has had arenas long since, and not all of the last one.
+                let mut announced: Vec<DmaBuf> = (0..=TOTAL / size).map(|_| DmaBuf::announced(size)).collect();
+                assert_eq!(kept(), 0, "an arena would have left blocks of {size} bytes");
+                // Where the system makes huge pages of its own accord, a neighbour's may reach into the first and the last.
+                let there = announced.iter().map(pages_there).sum::<usize>();
+                assert!(there <= 2 * ARENA / PAGE, "{there} pages of buffers of {size} bytes");
+                announced[0].whole_mut().fill(7);
+                assert_eq!(pages_there(&announced[0]), announced[0].capacity() / PAGE);
+                drop(announced);
+                while kept() > 0 {
+                    Shard::with(|shard| shard.slab.trim());
+                }
+            }
+            // A block that is at home is as good: its pages were paid for by somebody else.
+            let mut used = DmaBuf::new(KEPT_MAX);
+            used.whole_mut().fill(7);
+            let place = used.start();
+            drop(used);
+            assert_eq!(kept(), KEPT_MAX);
+            let again = DmaBuf::announced(KEPT_MAX);
+            assert_eq!((again.start(), again.len(), kept()), (place, 0, 0));
+            // And it goes home like any other.
+            drop(again);
+            assert_eq!(kept(), KEPT_MAX);
+        });
+        machine.expect("the machine runs");
     }
 
     #[test]

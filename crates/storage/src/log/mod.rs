@@ -207,7 +207,8 @@ impl Log {
     ///
     /// Returns its last index. It is durable when [`Frontiers::durable`] has reached that, in the same generation, and may
     /// be committed when [`Frontiers::committable`] has: with `write.caching` that is so when this returns, as long as
-    /// little enough is waiting for its flush.
+    /// little enough is waiting for its flush. [`Log::progress`] does not ring for that, or each append from memory would wake
+    /// whoever follows the log: the caller looks, and draws the consequence in the same step.
     ///
     /// # Errors
     /// [`StorageError::Full`] (clients' batches only), [`StorageError::Offline`], [`StorageError::TooLarge`]; nothing was
@@ -295,7 +296,8 @@ impl Log {
         self.write_caching().is_some()
     }
 
-    /// Rung when written or durable move, at a truncation, when the log start moves and when the log fails.
+    /// Rung when written or durable move, at a truncation, when the log start moves and when the log fails. Not when an
+    /// append moves [`Frontiers::committable`]; see [`Log::append`].
     pub fn progress(&self) -> &Notify {
         &self.progress
     }

@@ -207,10 +207,10 @@ pub(crate) struct Turn(#[allow(dead_code, reason = "its drop is the message")] o
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(shard: Rc<KafkaShard>, conn: Conn) {
-    let peer = conn.peer();
+    let (peer, place) = (conn.peer(), conn.place());
     let (rx, tx) = conn.split();
     let watch = Rc::new(Watch::new(rx.closer()));
-    let Some(_registered) = shard.register(&watch) else { return };
+    let Some(_registered) = shard.register(&watch, place) else { return };
     let replies = Rc::new(Replies::default());
     let mut writer = rt::spawn(rt::Group::Kafka, write(replies.clone(), tx, watch.clone()));
     let end = watch.unless_gone(read(&shard, rx, &replies, &watch, peer.ip())).await;

@@ -200,11 +200,11 @@ impl KafkaShard {
         }
     }
 
-    /// Counts a connection in; nothing if `max.connections` are there already, on all shards, or if all are being closed.
-    pub(crate) fn register(self: &Rc<Self>, watch: &Rc<Watch>) -> Option<Registered> {
-        // This one is among them.
+    /// Counts a connection in; nothing if `max.connections` were there before it, on all shards, or if all are being closed.
+    /// `place` is its own among them.
+    pub(crate) fn register(self: &Rc<Self>, watch: &Rc<Watch>, place: usize) -> Option<Registered> {
         let most = (self.settings().max_connections as usize).max(1);
-        if self.closing.get() || rt::connection_count() > most {
+        if self.closing.get() || place > most {
             return None;
         }
         self.connected.set(self.connected.get() + 1);

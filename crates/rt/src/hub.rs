@@ -28,6 +28,8 @@ pub(crate) struct Hub {
     /// `lanes[from * shards + to]`.
     lanes: Vec<Padded<Lanes>>,
     pub(crate) next_slot: AtomicUsize,
+    /// Connections of all shards. One count for all, so that of two shards that add to it one is first.
+    pub(crate) connections: AtomicUsize,
     pub(crate) phase: Phase,
     pub(crate) pool: Arc<Pool>,
     pub(crate) space: Space,
@@ -56,7 +58,7 @@ pub(crate) struct Inbox {
     waker: OnceLock<Waker>,
     /// The shard has ended; what comes now is the sender's to free.
     pub(crate) closed: AtomicBool,
-    /// Connections that live on the shard or are on their way to it.
+    /// Connections that live on the shard or are on their way to it, to see who has the fewest.
     pub(crate) connections: AtomicU32,
     /// Microseconds of the monotonic clock (wrapping) when what runs now began; 0 = nothing runs (stall watchdog).
     pub(crate) running_since_us: AtomicU32,
@@ -86,6 +88,7 @@ impl Hub {
             inboxes: (0..shards).map(|id| Arc::new(Inbox::new(ShardId(id)))).collect(),
             lanes: (0..pairs).map(|_| Padded::default()).collect(),
             next_slot: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             phase: Phase::default(),
             pool: Pool::new(config.blocking_threads, cpus)?,
             space,

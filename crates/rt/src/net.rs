@@ -9,7 +9,7 @@ use crate::dma::{self, DmaBuf};
 use crate::driver::{Driver, Held};
 use crate::gate::Abort;
 use crate::group::Group;
-use crate::hub::Inbox;
+use crate::hub::{Hub, Inbox};
 use crate::shard::Shard;
 use crate::sharded::{Lane, call_inline};
 use crate::task::spawn;
@@ -71,8 +71,8 @@ impl Listener {
         Ok(Listener { socket, addr, most: usize::MAX })
     }
 
-    /// Closes connections as they come while there are `most` on all shards together. Each takes one of the open files
-    /// that the process may have, and others need some of those.
+    /// Closes connections as they come while there are `most` on all shards together, and never has more, whichever shards
+    /// accept at the same moment. Each takes one of the open files that the process may have, and others need some of those.
     pub fn at_most(self, most: usize) -> Listener {
         Listener { most, ..self }
     }
@@ -96,7 +96,12 @@ impl Listener {
         stop: Abort,
         serve: impl Fn(Conn) -> F + Clone + Send + 'static,
     ) {
-        self.accept(stop, |socket| distribute(socket, serve.clone())).await;
+        self.accept(stop, with_the_fewest, |socket, counted| {
+            let (to, serve) = (counted.inbox.id, serve.clone());
+            // Nobody waits for the hand-over; it runs all the same.
+            drop(call_inline(to, Lane::Kafka, move |_| begin(socket, counted, &serve)));
+        })
+        .await;
     }
 
     /// The same, but every connection stays on this very shard, however many it has.
@@ -104,17 +109,11 @@ impl Listener {
     /// # Panics
     /// As [`Listener::serve`].
     pub async fn serve_here<F: Future<Output = ()> + 'static>(self, stop: Abort, serve: impl Fn(Conn) -> F) {
-        self.accept(stop, |socket| {
-            Shard::with(|shard| {
-                shard.stats.accepted.add(1);
-                shard.inbox.connections.fetch_add(1, Ordering::Relaxed);
-                begin(shard, socket, &serve);
-            });
-        })
-        .await;
+        self.accept(stop, |shard| &shard.inbox, |socket, counted| begin(socket, counted, &serve)).await;
     }
 
-    async fn accept(self, stop: Abort, take: impl Fn(Socket)) {
+    /// Counts each connection where `choose` says and has it taken.
+    async fn accept(self, stop: Abort, choose: impl Fn(&Shard) -> &Arc<Inbox>, take: impl Fn(Socket, Counted)) {
         let Listener { socket, addr, most } = self;
         let driver = real_driver().expect("a listener was bound, so this is no simulation");
         // The shard that bound it may stand on another rung.
@@ -133,8 +132,14 @@ impl Listener {
             .await;
             let Some(BufResult(result, accept)) = accepted else { return };
             match result {
-                Ok(_) if connection_count() >= most => drop(accept.into_inner().0),
-                Ok(_) => take(accept.into_inner().0),
+                Ok(_) => {
+                    let socket = accept.into_inner().0;
+                    let counted = Shard::with(|shard| Counted::new(shard, choose(shard)));
+                    if counted.place <= most {
+                        Shard::with(|shard| shard.stats.accepted.add(1));
+                        take(socket, counted);
+                    }
+                }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     Shard::with(|shard| shard.stats.accepts_failed.add(1));
@@ -151,38 +156,42 @@ impl Listener {
 
 /// Connections of all shards, those on their way to one among them.
 pub fn connection_count() -> usize {
-    let count = |inbox: &Arc<Inbox>| inbox.connections.load(Ordering::Relaxed) as usize;
-    Shard::with(|shard| shard.hub.inboxes.iter().map(count).sum())
+    Shard::with(|shard| shard.hub.connections.load(Ordering::Relaxed))
 }
 
-/// Gives a connection to the shard with the fewest.
-fn distribute<F: Future<Output = ()> + 'static>(socket: Socket, serve: impl Fn(Conn) -> F + Clone + Send + 'static) {
-    let to = Shard::with(|shard| {
-        shard.stats.accepted.add(1);
-        let inboxes = &shard.hub.inboxes;
-        let least = inboxes.iter().min_by_key(|inbox| inbox.connections.load(Ordering::Relaxed));
-        let least = least.expect("there is at least one shard");
-        least.connections.fetch_add(1, Ordering::Relaxed);
-        least.id
-    });
-    // Nobody waits for the hand-over; it runs all the same.
-    drop(call_inline(to, Lane::Kafka, move |shard| begin(shard, socket, &serve)));
+/// The shard with the fewest connections.
+fn with_the_fewest(shard: &Shard) -> &Arc<Inbox> {
+    let least = shard.hub.inboxes.iter().min_by_key(|inbox| inbox.connections.load(Ordering::Relaxed));
+    least.expect("there is at least one shard")
 }
 
 /// Begins to serve a connection that is counted on this shard.
-fn begin<F: Future<Output = ()> + 'static>(shard: &Shard, socket: Socket, serve: &impl Fn(Conn) -> F) {
-    match Conn::from_socket(socket, Counted(shard.inbox.clone())) {
+fn begin<F: Future<Output = ()> + 'static>(socket: Socket, counted: Counted, serve: &impl Fn(Conn) -> F) {
+    match Conn::from_socket(socket, counted) {
         Ok(conn) => spawn(Group::Kafka, serve(conn)).detach(),
         Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
     }
 }
 
-/// One connection in the count of its shard.
-struct Counted(Arc<Inbox>);
+/// One connection in the counts of its shard and of all shards.
+struct Counted {
+    inbox: Arc<Inbox>,
+    hub: Arc<Hub>,
+    place: usize,
+}
+
+impl Counted {
+    fn new(shard: &Shard, inbox: &Arc<Inbox>) -> Counted {
+        inbox.connections.fetch_add(1, Ordering::Relaxed);
+        let before = shard.hub.connections.fetch_add(1, Ordering::Relaxed);
+        Counted { inbox: inbox.clone(), hub: shard.hub.clone(), place: before + 1 }
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.inbox.connections.fetch_sub(1, Ordering::Relaxed);
+        self.hub.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -198,7 +207,7 @@ struct Wire {
     local: SocketAddr,
     received: Cell<u64>,
     sent: Cell<u64>,
-    _counted: Counted,
+    counted: Counted,
 }
 
 impl Conn {
@@ -214,9 +223,7 @@ impl Conn {
         drop(operation);
         result?;
         let socket = Rc::into_inner(socket).expect("the operation is done and let go of the socket");
-        let inbox = Shard::with(|shard| shard.inbox.clone());
-        inbox.connections.fetch_add(1, Ordering::Relaxed);
-        Conn::from_socket(socket, Counted(inbox))
+        Conn::from_socket(socket, Shard::with(|shard| Counted::new(shard, &shard.inbox)))
     }
 
     fn from_socket(socket: Socket, counted: Counted) -> io::Result<Conn> {
@@ -229,7 +236,7 @@ impl Conn {
         let peer = socket_addr(socket.peer_addr()?)?;
         let local = socket_addr(socket.local_addr()?)?;
         let (received, sent) = (Cell::new(0), Cell::new(0));
-        Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, received, sent, _counted: counted }) })
+        Ok(Conn { wire: Rc::new(Wire { socket, driver, peer, local, received, sent, counted }) })
     }
 
     /// The other end.
@@ -240,6 +247,12 @@ impl Conn {
     /// This end.
     pub fn local(&self) -> SocketAddr {
         self.wire.local
+    }
+
+    /// How many connections there were on all shards when this one came, itself among them. Of two that come at the same
+    /// moment one is first, so whoever turns those above a limit away has as many as the limit, and no more.
+    pub fn place(&self) -> usize {
+        self.wire.counted.place
     }
 
     /// The two halves. The connection closes when both are dropped.
@@ -685,7 +698,8 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Backend, Config, run};
+    use crate::{Backend, Config, Sharded, run};
+    use std::sync::atomic::AtomicUsize;
 
     /// accept(2) refuses a socket that does not listen, which no list of passing errors foresees.
     #[test]
@@ -719,6 +733,79 @@ mod tests {
             })
             .expect("a machine");
         }
+    }
+
+    /// Two shards that count a connection at the same moment, over and over: one of the two is always first.
+    #[test]
+    fn no_two_connections_have_the_same_place() {
+        const ROUNDS: usize = 500;
+        let meet = |met: Arc<AtomicUsize>, times: usize| async move {
+            met.fetch_add(1, Ordering::SeqCst);
+            while met.load(Ordering::SeqCst) < 2 * times {
+                crate::yield_now().await;
+            }
+        };
+        let met = Arc::new(AtomicUsize::new(0));
+        let count = move |_: Rc<()>| {
+            let met = met.clone();
+            async move {
+                let mut places = Vec::new();
+                for round in 0..ROUNDS {
+                    meet(met.clone(), 3 * round + 1).await;
+                    let counted = Shard::with(|shard| Counted::new(shard, &shard.inbox));
+                    meet(met.clone(), 3 * round + 2).await;
+                    places.push(counted.place);
+                    drop(counted);
+                    meet(met.clone(), 3 * round + 3).await;
+                }
+                places
+            }
+        };
+        let places = run(Config::small(), || async {
+            let service = Sharded::start(|_| ()).await;
+            let places = service.map_async(Lane::Admin, count).await;
+            service.stop().await;
+            assert_eq!(connection_count(), 0);
+            places
+        });
+        let places = places.expect("the machine runs");
+        for (first, second) in places[0].iter().zip(&places[1]) {
+            assert_eq!(first + second, 3, "{first} and {second} of two");
+        }
+    }
+
+    #[test]
+    fn a_listener_has_no_more_than_it_may() {
+        let machine = run(Config::small(), || async {
+            let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+            let (addr, stop) = (listener.local_addr(), Abort::new());
+            let greet = |conn: Conn| async move {
+                let (mut rx, mut tx) = conn.split();
+                tx.write(vec![Bytes::from_static(b"x")]).await.expect("it reads");
+                assert!(rx.read(1).await.expect("a clean end").is_none());
+            };
+            // Both ends are in this process.
+            let serving = spawn(Group::Kafka, listener.at_most(6).serve(stop.clone(), greet));
+            let mut open = Vec::new();
+            for _ in 0..3 {
+                let (mut rx, tx) = Conn::connect(addr).await.expect("it listens").split();
+                assert_eq!(rx.read(1).await.expect("an answer").as_deref(), Some(&b"x"[..]));
+                open.push((rx, tx));
+            }
+            let (mut rx, _tx) = Conn::connect(addr).await.expect("it listens").split();
+            assert!(!matches!(rx.read(1).await, Ok(Some(_))), "one too many");
+            drop((rx, _tx));
+            open.pop();
+            while connection_count() > 4 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            let (mut rx, _tx) = Conn::connect(addr).await.expect("it listens").split();
+            assert_eq!(rx.read(1).await.expect("an answer").as_deref(), Some(&b"x"[..]), "there is room again");
+            drop((open, rx, _tx));
+            stop.request();
+            serving.await;
+        });
+        machine.expect("the machine runs");
     }
 
     #[test]

@@ -159,8 +159,8 @@ pub(crate) async fn up(plan: &Plan) -> Result<Broker, Broken> {
     };
     let data_dir = data_dir(config).await?;
     let mut settings = (*plan.settings).clone();
-    // What clients are told is what DescribeConfigs tells as well.
-    let told = format!("PLAINTEXT://{}", host_port(&advertised[0]));
+    // What clients are told is what DescribeConfigs tells as well; of a shard that is a node, the Kafka face puts its own in.
+    let told = advertised[0].listener();
     settings.set(Layer::Flags, "advertised.listeners", &told).map_err(Broken::settings)?;
     let options = ClusterOptions { settings: Arc::new(settings), storage: storage(config, &data_dir) };
     let cluster = node::start(options).await?;
@@ -211,7 +211,7 @@ impl Broker {
         let cluster = self.cluster.local();
         let program = std::env::args_os().next().unwrap_or_else(|| "ailurus".into()).to_string_lossy().into_owned();
         let nodes = self.kafka.nodes();
-        let told: Vec<(i32, String)> = nodes.all().map(|(id, endpoint)| (id, host_port(endpoint))).collect();
+        let told: Vec<(i32, String)> = nodes.all().map(|(id, endpoint)| (id, endpoint.to_string())).collect();
         Banner {
             mode: plan.mode,
             program,
@@ -229,10 +229,6 @@ impl Broker {
             started_in: Duration::ZERO,
         }
     }
-}
-
-fn host_port(Endpoint { host, port }: &Endpoint) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// The listener of the broker, or in shard-direct mode one per shard in their order.

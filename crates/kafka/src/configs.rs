@@ -5,7 +5,7 @@ use ailurus_cluster::Cluster;
 use ailurus_cluster::command::{Command, ConfigChange, ConfigRefusal, ConfigResource, HowToAlter, Reply};
 use ailurus_cluster::plan::check_name;
 use ailurus_rt as rt;
-use ailurus_settings::{Alteration, ConfigEntry, ConfigSynonym, Operation};
+use ailurus_settings::{Alteration, BrokerSettings, ConfigEntry, ConfigSynonym, Layer, Operation};
 use ailurus_wire::alter_configs::{self, AlterConfigsRequest, AlterConfigsResponse};
 use ailurus_wire::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -51,7 +51,7 @@ pub(crate) async fn describe_configs(request: &mut Request, body: DescribeConfig
     let shard = request.shard.clone();
     let describe = |wanted: DescribeConfigsResource| {
         let described = resource(&shard.cluster, &shard.nodes, wanted.resource_type, &wanted.resource_name)
-            .map(|resource| entries(&shard.cluster, &resource, &wanted.configuration_keys));
+            .map(|resource| entries(&shard, &resource, &wanted.resource_name, &wanted.configuration_keys));
         let mut result = DescribeConfigsResult {
             resource_type: wanted.resource_type,
             resource_name: wanted.resource_name,
@@ -73,20 +73,33 @@ pub(crate) async fn describe_configs(request: &mut Request, body: DescribeConfig
     DescribeConfigsResponse { results: wanted.into_iter().map(describe).collect(), ..Default::default() }
 }
 
-fn entries(cluster: &Cluster, resource: &ConfigResource, keys: &Option<Vec<Str>>) -> Vec<ConfigEntry> {
-    let layers = cluster.layers();
+fn entries(shard: &KafkaShard, resource: &ConfigResource, name: &str, keys: &Option<Vec<Str>>) -> Vec<ConfigEntry> {
+    let layers = shard.cluster.layers();
     // An empty list asks for all, as null does: old clients send it so.
     let names: Option<Vec<&str>> =
         keys.as_ref().filter(|keys| !keys.is_empty()).map(|keys| keys.iter().map(Str::as_str).collect());
     let names = names.as_deref();
     match resource {
         ConfigResource::Topic(name) => {
-            let overrides = cluster.state().topic(name).map(|topic| topic.overrides()).unwrap_or_default();
+            let overrides = shard.cluster.state().topic(name).map(|topic| topic.overrides()).unwrap_or_default();
             ailurus_settings::describe_topic(&overrides, &layers, names)
+        }
+        ConfigResource::Broker(Some(_)) if shard.nodes.is_direct() => {
+            ailurus_settings::describe_broker(&of_node(&shard.nodes, &layers, name), names)
         }
         ConfigResource::Broker(Some(_)) => ailurus_settings::describe_broker(&layers, names),
         ConfigResource::Broker(None) => ailurus_settings::describe_cluster(&layers, names),
     }
+}
+
+/// The broker's settings as they hold for one of its nodes: each has a port of its own.
+fn of_node(nodes: &Nodes, layers: &BrokerSettings, name: &str) -> BrokerSettings {
+    let mut settings = layers.clone();
+    if let Some(endpoint) = name.parse().ok().and_then(|id| nodes.endpoint(id)) {
+        let set = settings.set(Layer::Flags, "advertised.listeners", &endpoint.listener());
+        set.expect("it is the first listener, which was checked at the start, with another port");
+    }
+    settings
 }
 
 fn shown(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {

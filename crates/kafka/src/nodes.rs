@@ -7,6 +7,8 @@
 //! What always holds: the ids are those of [`Nodes::all`] and no others, in whatever is answered. An id in a request names
 //! the broker behind it: which of its shards owns a partition is the broker's own business.
 
+use std::fmt;
+
 use ailurus_model::{NodeId, ShardId};
 
 /// Ids that a broker has for its shards: shard S of broker B is node `B * SHARDS_MAX + S`.
@@ -22,6 +24,21 @@ pub struct Endpoint {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// As a value of `advertised.listeners`.
+    pub fn listener(&self) -> String {
+        format!("PLAINTEXT://{self}")
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// `host:port`, with brackets around an address of IPv6.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
 }
 
 /// See the module.
@@ -63,6 +80,11 @@ impl Nodes {
     pub(crate) fn of_shard(&self, shard: ShardId) -> (i32, &Endpoint) {
         let place = if self.direct { usize::from(shard.0) } else { 0 };
         (self.id(shard), &self.endpoints[place])
+    }
+
+    /// Where the node of this id is; none if there is no such node.
+    pub(crate) fn endpoint(&self, id: i32) -> Option<&Endpoint> {
+        self.all().find(|(shown, _)| *shown == id).map(|(_, endpoint)| endpoint)
     }
 
     /// Its id.

@@ -195,14 +195,14 @@ fn every_id_that_is_told_names_the_broker_and_no_other_does() {
     });
 }
 
-/// `max.connections` as a broker of this name has it.
-async fn max_connections(broker: Broker, name: &str) -> Result<String, ErrorCode> {
-    let keys = Some(vec!["max.connections".into()]);
+/// A setting as a broker of this name has it.
+async fn setting(broker: Broker, name: &str, key: &str) -> Result<String, ErrorCode> {
+    let keys = Some(vec![key.into()]);
     let resource = DescribeConfigsResource { resource_type: 4, resource_name: name.into(), configuration_keys: keys };
     let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
     let result = broker.call(4, &request).await.results.remove(0);
     match result.error_code {
-        ErrorCode::None => Ok(result.configs[0].value.as_deref().expect("it has a default").to_owned()),
+        ErrorCode::None => Ok(result.configs[0].value.as_deref().expect("it is set or has a default").to_owned()),
         error => Err(error),
     }
 }
@@ -222,10 +222,15 @@ fn settings_of_a_node_are_those_of_its_broker() {
         assert_eq!(broker.call(1, &alter("1")).await.responses[0].error_code, ErrorCode::InvalidRequest);
         assert_eq!(broker.call(1, &alter("1001")).await.responses[0].error_code, ErrorCode::None);
         for name in ["1000", "1001"] {
-            assert_eq!(max_connections(broker, name).await.as_deref(), Ok("77"), "{name}");
+            assert_eq!(setting(broker, name, "max.connections").await.as_deref(), Ok("77"), "{name}");
+        }
+        // But for where it is: that is its own, as Metadata tells it.
+        for told in metadata(broker, "t").await.brokers {
+            let listener = setting(broker, &told.node_id.to_string(), "advertised.listeners").await;
+            assert_eq!(listener, Ok(format!("PLAINTEXT://{}:{}", told.host, told.port)));
         }
         for name in ["1", "1002", "x"] {
-            assert_eq!(max_connections(broker, name).await, Err(ErrorCode::InvalidRequest), "{name}");
+            assert_eq!(setting(broker, name, "max.connections").await, Err(ErrorCode::InvalidRequest), "{name}");
         }
     });
 }

@@ -58,7 +58,7 @@ impl StorageConfig {
             commit_bytes_max: 16 << 20,
             write_caching_bytes_max: 16 << 20,
             tail_chunk_bytes: (4 << 10, 1 << 20),
-            drain_bytes: 1 << 20,
+            drain_bytes: 4 << 20,
             tail_bytes_max: 96 << 20,
             drain_idle: Duration::from_secs(5),
             carry_bytes_max: 16 << 10,

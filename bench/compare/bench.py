@@ -123,6 +123,11 @@ class Bench:
         if subject.name != "null":  # which knows few versions of few requests, and is ready when it answers
             wire.wait_for_ends(subject.address, topic, partitions, seconds)
 
+    def delete(self, subject: subjects.Subject, topic: str) -> None:
+        """Gives a topic's space back: a ramp writes more than a disk may hold. (Kafka does so a minute later.)"""
+        with self.clients.child(self.programs.ailurus, "topic", "delete", topic, "--bootstrap", subject.address) as child:
+            child.finish(60)
+
     def _warm(self, subject: subjects.Subject, klass: str) -> None:
         records = int(self.options.warm_gb * 1e9 / clients.RECORD_BYTES)
         if not records:

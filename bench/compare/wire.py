@@ -130,10 +130,11 @@ class Answer:
 
 
 def batch(value: bytes) -> bytes:
-    """A record batch (v2) of one record without a key."""
+    """A record batch (v2) of one record without a key, of now: what is older than retention.ms would soon go again."""
+    now = int(time.time() * 1000)
     body = b"\x00\x00\x00" + _varint(-1) + _varint(len(value)) + value + _varint(0)
     record = _varint(len(body)) + body
-    tail = struct.pack(">hiqqqhii", 0, 0, 0, 0, -1, -1, -1, 1) + record
+    tail = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + record
     head = struct.pack(">ibI", -1, 2, crc32c(tail))
     return struct.pack(">qi", 0, len(head) + len(tail)) + head + tail
 

@@ -81,7 +81,9 @@ class Ramp:
         seconds = self.bench.pick((1, 4), (0.5, 1))
         due = records_per_second(rate, self.size)
         shape = Shape(12, producers=4, rate=due, size=self.size, warmup=seconds[0], duration=seconds[1])
-        found = measured(self.bench, self.subject, f"ramp-{self.klass.lower()}-{self.size}-{self.steps}", self.klass, shape)
+        topic = f"ramp-{self.klass.lower()}-{self.size}-{self.steps}"
+        found = measured(self.bench, self.subject, topic, self.klass, shape)
+        self.bench.delete(self.subject, topic)
         borne = found["acknowledged"] >= ACKNOWLEDGED_MIN * due * seconds[1] and not found["lost"] and not found["errors"]
         good = borne and found["publish_p99_ms"] < P99_MAX_MS
         self.bench.say(f"  {rate:.0f} MB/s of {self.size} B: p99 {found.get('publish_p99_ms', 0):.1f} ms, load {found['load_busy']:.0%} busy{'' if good else ', too much'}")

@@ -126,6 +126,16 @@ impl Nodes {
         };
         ids.iter().map(broker).collect()
     }
+
+    /// The number of copies that `factor` stands for, with so many brokers. Clients ask for one on each of several nodes, or
+    /// on as many as they see; where shards are nodes, fewer brokers may be behind them, and a broker has one copy. What no
+    /// node could have is left as it is, to be refused.
+    pub(crate) fn copies(&self, factor: i16, brokers: usize) -> i16 {
+        match usize::try_from(factor) {
+            Ok(asked) if self.direct && asked > brokers && asked <= self.endpoints.len() => brokers as i16,
+            _ => factor,
+        }
+    }
 }
 
 /// Why the shards of this broker cannot have ids of their own, for people; none if they can.
@@ -156,6 +166,7 @@ mod tests {
         assert_eq!(named, [None, None, Some(NodeId(7)), Some(NodeId(7)), None, None]);
         assert_eq!(nodes.brokers(&[7001, 7000]), Ok(vec![7, 7]));
         assert_eq!(nodes.brokers(&[7001, 7]), Err("there is no broker 7".into()));
+        assert_eq!([-1, 0, 1, 2, 3, 4].map(|factor| nodes.copies(factor, 1)), [-1, 0, 1, 1, 1, 4]);
     }
 
     #[test]
@@ -163,6 +174,7 @@ mod tests {
         let nodes = Nodes::one(NodeId(7), endpoints(1).remove(0));
         assert_eq!(nodes.all().map(|(id, _)| id).collect::<Vec<_>>(), [7]);
         assert_eq!((nodes.id(ShardId(5)), nodes.controller(), nodes.broker(9)), (7, 7, Some(NodeId(9))));
+        assert_eq!([-1, 0, 1, 2].map(|factor| nodes.copies(factor, 1)), [-1, 0, 1, 2]);
     }
 
     #[test]

@@ -113,14 +113,14 @@ pub(crate) fn total_partitions(cluster: &Cluster, topics: &[NewTopic]) -> usize 
 }
 
 fn new_topic(shard: &KafkaShard, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
-    let plain = plain_topic(&shard.nodes, topic)?;
+    let plain = plain_topic(shard, topic)?;
     if is_internal(&topic.name) && shard.cluster.state().topic(&topic.name).is_none() {
         return Ok(NewTopic { configs: shard.cluster.offsets_topic().configs, ..plain });
     }
     Ok(plain)
 }
 
-fn plain_topic(nodes: &Nodes, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
+fn plain_topic(shard: &KafkaShard, topic: &CreatableTopic) -> Result<NewTopic, TopicRefusal> {
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
         let value = config.value.as_ref().ok_or_else(|| {
@@ -128,14 +128,15 @@ fn plain_topic(nodes: &Nodes, topic: &CreatableTopic) -> Result<NewTopic, TopicR
         })?;
         configs.insert(config.name.to_string(), value.to_string());
     }
-    let given = |number: i32| (number != -1).then_some(number);
     let assignment = |assignment: &ailurus_wire::create_topics::CreatableReplicaAssignment| {
-        Ok((assignment.partition_index, brokers(nodes, &assignment.broker_ids)?))
+        Ok((assignment.partition_index, brokers(&shard.nodes, &assignment.broker_ids)?))
     };
+    let factor = (topic.replication_factor != -1)
+        .then(|| shard.nodes.copies(topic.replication_factor, shard.cluster.state().nodes().len()));
     Ok(NewTopic {
         name: topic.name.to_string(),
-        partitions: given(topic.num_partitions),
-        replication_factor: given(topic.replication_factor.into()).map(|factor| factor as i16),
+        partitions: (topic.num_partitions != -1).then_some(topic.num_partitions),
+        replication_factor: factor,
         assignments: topic.assignments.iter().map(assignment).collect::<Result<_, _>>()?,
         configs,
     })

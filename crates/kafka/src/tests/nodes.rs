@@ -160,6 +160,36 @@ async fn create(broker: Broker, name: &str, replicas: &[&[i32]]) -> ErrorCode {
     broker.call(5, &request).await.topics[0].error_code
 }
 
+/// Asks for a topic with so many copies: how that went, and of how many partitions and copies each it is said to be.
+async fn copied(broker: Broker, name: &str, replication_factor: i16, validate_only: bool) -> (ErrorCode, i32, i16) {
+    let topic = CreatableTopic { name: name.into(), num_partitions: 3, replication_factor, ..Default::default() };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only, ..Default::default() };
+    let answer = broker.call(5, &request).await.topics.remove(0);
+    (answer.error_code, answer.num_partitions, answer.replication_factor)
+}
+
+/// Clients count the nodes, and ask for as many copies as there are or for three.
+#[test]
+fn as_many_copies_as_nodes_are_as_many_as_brokers() {
+    let refused = (ErrorCode::InvalidReplicationFactor, -1, -1);
+    on_direct(3, move |broker| async move {
+        for factor in [-1, 1, 2, 3] {
+            let name = format!("t{factor}");
+            assert_eq!(copied(broker, &name, factor, true).await, (ErrorCode::None, 3, 1), "{factor}");
+            assert_eq!(copied(broker, &name, factor, false).await, (ErrorCode::None, 3, 1), "{factor}");
+            let told = metadata(broker, &name).await.topics.remove(0);
+            assert!(told.partitions.iter().all(|partition| partition.replica_nodes == [partition.leader_id]));
+        }
+        for factor in [-2, 0, 4] {
+            assert_eq!(copied(broker, "u", factor, true).await, refused, "{factor}");
+            assert_eq!(copied(broker, "u", factor, false).await, refused, "{factor}");
+        }
+    });
+    on_shards(3, move |broker| async move {
+        assert_eq!(copied(broker, "t", 2, false).await, refused);
+    });
+}
+
 /// Adds a partition with these replicas; how that went.
 async fn add(broker: Broker, name: &str, count: i32, ids: &[i32]) -> ErrorCode {
     let assignments = Some(vec![CreatePartitionsAssignment { broker_ids: ids.to_vec() }]);

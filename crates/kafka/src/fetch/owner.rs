@@ -49,7 +49,7 @@ pub(crate) struct OwnerRead {
 /// How a fetch stands at its owner.
 #[derive(Clone, Copy)]
 pub(crate) struct Standing {
-    /// Bytes that can be read, within the limits of the partitions, or that look so.
+    /// Bytes that can be read, within the limits of the partitions but the first that has any, or that look so.
     pub(crate) available: u64,
     /// Something must be told at once, whatever there is to read.
     pub(crate) urgent: bool,
@@ -134,7 +134,11 @@ fn look(cluster: &Cluster, partitions: &[(TopicIdPartition, Wish)]) -> Standing 
         match cluster.partition(*target) {
             Some(partition) if check(&partition, wish).is_ok() => {
                 let readable = partition.readable_bytes(Offset(wish.offset));
-                standing.available += readable.min(wish.max_bytes.max(0) as u64);
+                // The first that has something gives its first batch whole, however large. How large is not cheaply known:
+                // all that is readable is taken for it. Where it is less, an answer comes sooner than it need, with as
+                // much as its partition's limit allows, and never with nothing.
+                let most = if standing.available == 0 { readable } else { wish.max_bytes.max(0) as u64 };
+                standing.available += readable.min(most);
             }
             _ => standing.urgent = true,
         }

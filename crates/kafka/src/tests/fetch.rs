@@ -27,6 +27,13 @@ fn fetch(wanted: &[(i32, i64)], min_bytes: i32) -> FetchRequest {
     FetchRequest { max_wait_ms, min_bytes, max_bytes: 1 << 20, topics, session_epoch: -1, ..Default::default() }
 }
 
+/// The same with at most so much of each partition, but for a first batch.
+fn limited(partition_max_bytes: i32, mut request: FetchRequest) -> FetchRequest {
+    let partitions = request.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+    partitions.for_each(|partition| partition.partition_max_bytes = partition_max_bytes);
+    request
+}
+
 /// Bytes of records per partition of the answer, in its order.
 fn bytes(response: &FetchResponse) -> Vec<usize> {
     let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
@@ -71,6 +78,10 @@ fn whoever_reads_where_compaction_left_nothing_waits_for_what_comes() {
 
         let start = rt::now();
         assert_eq!(bytes(&broker.call(12, &fetch(&[(0, 3)], 1)).await), [0]);
+        assert!(since(start) >= WAIT, "answered after {:?}", since(start));
+        // Nor does a limit below the least that is wanted make him ask again at once.
+        let start = rt::now();
+        assert_eq!(bytes(&broker.call(12, &limited(1, fetch(&[(0, 3)], 2))).await), [0]);
         assert!(since(start) >= WAIT, "answered after {:?}", since(start));
 
         let (start, producer) = (rt::now(), produce_after(broker, WAIT / 2, 0));
@@ -145,5 +156,46 @@ fn owners_that_read_side_by_side_keep_to_the_limit_together() {
         assert_eq!(batches(2 * batch).await, [1.0, 1.0]);
         assert_eq!(batches(5 * batch).await, [2.0, 2.0], "each owner within its share");
         assert_eq!(batches(6 * batch).await, [3.0, 3.0]);
+    });
+}
+
+#[test]
+fn a_first_batch_above_the_limit_of_its_partition_counts_whole() {
+    on_shards(2, |broker| async move {
+        on_two_owners(broker).await;
+        let least = |wanted: &[(i32, i64)]| limited(100, fetch(wanted, 1000));
+        broker.produce("t", 0, &[(None, &[7; 600])]).await;
+        let start = rt::now();
+        assert!(bytes(&broker.call(12, &least(&[(0, 0)])).await)[0] >= 600, "one batch comes, however large");
+        assert!(since(start) >= WAIT, "answered after {:?}, with less than was wanted", since(start));
+
+        broker.produce("t", 0, &[(None, &[7; 1200])]).await;
+        let start = rt::now();
+        for wanted in [&[(0, 1)][..], &[(0, 1), (1, 0)], &[(1, 0), (0, 1)]] {
+            let got: usize = bytes(&broker.call(12, &least(wanted)).await).iter().sum();
+            assert!(got >= 1200, "{got} bytes of {wanted:?}");
+        }
+        assert!(since(start) < WAIT, "answered after {:?}", since(start));
+    });
+}
+
+/// What a look takes for a large first batch are small ones here. Whoever reads them gets on with every answer, and waits
+/// for none while there is as much as he wants.
+#[test]
+fn small_batches_under_a_small_limit_are_never_answered_with_nothing() {
+    on_shards(2, |broker| async move {
+        broker.create("t", 1, &[]).await;
+        for _ in 0..20 {
+            broker.produce("t", 0, &[(None, &[7; 100])]).await;
+        }
+        let at_once = FetchRequest { max_wait_ms: 0, ..fetch(&[(0, 0)], 1) };
+        let batch = bytes(&broker.call(12, &at_once).await)[0] / 20;
+        for offset in 0..20 {
+            let start = rt::now();
+            let request = limited(batch as i32 + 1, fetch(&[(0, offset)], 5 * batch as i32));
+            assert_eq!(bytes(&broker.call(12, &request).await), [batch], "at {offset}");
+            let enough = offset <= 15;
+            assert!(!enough || since(start) < WAIT, "at {offset} answered after {:?}", since(start));
+        }
     });
 }

@@ -163,7 +163,7 @@ async fn create(broker: Broker, name: &str, replicas: &[&[i32]]) -> ErrorCode {
 /// Asks for a topic with so many copies: how that went, and of how many partitions and copies each it is said to be.
 async fn copied(broker: Broker, name: &str, replication_factor: i16, validate_only: bool) -> (ErrorCode, i32, i16) {
     let topic = CreatableTopic { name: name.into(), num_partitions: 3, replication_factor, ..Default::default() };
-    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only, ..Default::default() };
+    let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only };
     let answer = broker.call(5, &request).await.topics.remove(0);
     (answer.error_code, answer.num_partitions, answer.replication_factor)
 }

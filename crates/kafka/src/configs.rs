@@ -35,16 +35,22 @@ fn resource(cluster: &Cluster, nodes: &Nodes, kind: i8, name: &str) -> Result<Co
             Err(why) => Err((ErrorCode::InvalidTopicException, why)),
         },
         BROKER if name.is_empty() => Ok(ConfigResource::Broker(None)),
-        BROKER => match name.parse().map(|id| nodes.broker(id)) {
-            Ok(Some(broker)) if broker == cluster.node() => Ok(ConfigResource::Broker(Some(broker))),
-            Ok(_) => {
+        BROKER => match node_id(name).map(|id| nodes.broker(id)) {
+            Some(Some(broker)) if broker == cluster.node() => Ok(ConfigResource::Broker(Some(broker))),
+            Some(_) => {
                 let this = nodes.id(rt::this_shard());
                 Err((ErrorCode::InvalidRequest, format!("this is broker {this}; ask broker {name} about itself")))
             }
-            Err(_) => Err((ErrorCode::InvalidRequest, format!("'{name}' is no broker id"))),
+            None => Err((ErrorCode::InvalidRequest, format!("'{name}' is no broker id"))),
         },
         _ => Err((ErrorCode::InvalidRequest, format!("resources of type {kind} have no settings here"))),
     }
+}
+
+/// The id that this is the name of. A number has one spelling here: what is described once for each name would otherwise be
+/// described as often as somebody thinks of another.
+fn node_id(name: &str) -> Option<i32> {
+    name.parse().ok().filter(|id: &i32| id.to_string() == name)
 }
 
 pub(crate) async fn describe_configs(request: &mut Request, body: DescribeConfigsRequest) -> DescribeConfigsResponse {
@@ -95,7 +101,7 @@ fn entries(shard: &KafkaShard, resource: &ConfigResource, name: &str, keys: &Opt
 /// The broker's settings as they hold for one of its nodes: each has a port of its own.
 fn of_node(nodes: &Nodes, layers: &BrokerSettings, name: &str) -> BrokerSettings {
     let mut settings = layers.clone();
-    if let Some(endpoint) = name.parse().ok().and_then(|id| nodes.endpoint(id)) {
+    if let Some(endpoint) = node_id(name).and_then(|id| nodes.endpoint(id)) {
         let set = settings.set(Layer::Flags, "advertised.listeners", &endpoint.listener());
         set.expect("it is the first listener, which was checked at the start, with another port");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ailurus_model::{PartitionId, ShardId, TopicIdPartition};
 use ailurus_rt as rt;
+use ailurus_wire::alter_configs;
 use ailurus_wire::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
 };
@@ -237,20 +238,24 @@ async fn setting(broker: Broker, name: &str, key: &str) -> Result<String, ErrorC
     }
 }
 
+/// Sets `max.connections` of a broker of this name in both ways that there are; how that went.
+async fn altered(broker: Broker, name: &str, value: &str) -> ErrorCode {
+    let config = AlterableConfig { name: "max.connections".into(), value: Some(value.into()), ..Default::default() };
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: name.into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    let outcome = broker.call(1, &request).await.responses[0].error_code;
+    let config = alter_configs::AlterableConfig { name: "max.connections".into(), value: Some(value.into()) };
+    let resource =
+        alter_configs::AlterConfigsResource { resource_type: 4, resource_name: name.into(), configs: vec![config] };
+    let request = alter_configs::AlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    assert_eq!(broker.call(2, &request).await.responses[0].error_code, outcome, "{name}");
+    outcome
+}
+
 #[test]
 fn settings_of_a_node_are_those_of_its_broker() {
     on_direct(2, |broker| async move {
-        let config = AlterableConfig { name: "max.connections".into(), value: Some("77".into()), ..Default::default() };
-        let alter = |name: &str| IncrementalAlterConfigsRequest {
-            resources: vec![AlterConfigsResource {
-                resource_type: 4,
-                resource_name: name.into(),
-                configs: vec![config.clone()],
-            }],
-            ..Default::default()
-        };
-        assert_eq!(broker.call(1, &alter("1")).await.responses[0].error_code, ErrorCode::InvalidRequest);
-        assert_eq!(broker.call(1, &alter("1001")).await.responses[0].error_code, ErrorCode::None);
+        assert_eq!(altered(broker, "1001", "77").await, ErrorCode::None);
         for name in ["1000", "1001"] {
             assert_eq!(setting(broker, name, "max.connections").await.as_deref(), Ok("77"), "{name}");
         }
@@ -259,8 +264,29 @@ fn settings_of_a_node_are_those_of_its_broker() {
             let listener = setting(broker, &told.node_id.to_string(), "advertised.listeners").await;
             assert_eq!(listener, Ok(format!("PLAINTEXT://{}:{}", told.host, told.port)));
         }
-        for name in ["1", "1002", "x"] {
+        for name in ["1", "1002", "x", "+1001", "01001", "-0", " 1001"] {
             assert_eq!(setting(broker, name, "max.connections").await, Err(ErrorCode::InvalidRequest), "{name}");
+            assert_eq!(altered(broker, name, "78").await, ErrorCode::InvalidRequest, "{name}");
+        }
+    });
+}
+
+/// A short request must not make an answer a thousand times its size.
+#[test]
+fn a_broker_has_one_name() {
+    on_shards(1, |broker| async move {
+        let names = (0..200).map(|zeros| format!("{}1", "0".repeat(zeros))).chain(["+1".into(), "1".into()]);
+        let resource = |name: String| DescribeConfigsResource {
+            resource_type: 4,
+            resource_name: name.into(),
+            ..Default::default()
+        };
+        let request = DescribeConfigsRequest { resources: names.map(resource).collect(), ..Default::default() };
+        let results = broker.call(4, &request).await.results;
+        assert_eq!(results.len(), 201);
+        for result in &results {
+            let (described, wanted) = (!result.configs.is_empty(), &*result.resource_name == "1");
+            assert_eq!((described, result.error_code == ErrorCode::InvalidRequest), (wanted, !wanted));
         }
     });
 }

@@ -90,18 +90,24 @@ fn entries(shard: &KafkaShard, resource: &ConfigResource, name: &str, keys: &Opt
             let overrides = shard.cluster.state().topic(name).map(|topic| topic.overrides()).unwrap_or_default();
             ailurus_settings::describe_topic(&overrides, &layers, names)
         }
-        ConfigResource::Broker(Some(_)) if shard.nodes.is_direct() => {
-            ailurus_settings::describe_broker(&of_node(&shard.nodes, &layers, name), names)
+        ConfigResource::Broker(Some(_)) => {
+            let id = node_id(name).expect("a broker was found by this name");
+            ailurus_settings::describe_broker(&of_node(&shard.nodes, &layers, id), names)
         }
-        ConfigResource::Broker(Some(_)) => ailurus_settings::describe_broker(&layers, names),
         ConfigResource::Broker(None) => ailurus_settings::describe_cluster(&layers, names),
     }
 }
 
-/// The broker's settings as they hold for one of its nodes: each has a port of its own.
-fn of_node(nodes: &Nodes, layers: &BrokerSettings, name: &str) -> BrokerSettings {
+/// The broker's settings as they hold for one of its nodes: each has an id, whether it was set or not, and in shard-direct
+/// mode a port of its own.
+fn of_node(nodes: &Nodes, layers: &BrokerSettings, id: i32) -> BrokerSettings {
     let mut settings = layers.clone();
-    if let Some(endpoint) = node_id(name).and_then(|id| nodes.endpoint(id)) {
+    // Kafka shows it under both names, whichever was set.
+    for name in ["node.id", "broker.id"] {
+        let set = settings.set(Layer::Flags, name, &id.to_string());
+        set.expect("ids of nodes are not negative");
+    }
+    if let Some(endpoint) = nodes.endpoint(id).filter(|_| nodes.is_direct()) {
         let set = settings.set(Layer::Flags, "advertised.listeners", &endpoint.listener());
         set.expect("it is the first listener, which was checked at the start, with another port");
     }

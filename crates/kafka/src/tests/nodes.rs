@@ -264,11 +264,27 @@ fn settings_of_a_node_are_those_of_its_broker() {
             let listener = setting(broker, &told.node_id.to_string(), "advertised.listeners").await;
             assert_eq!(listener, Ok(format!("PLAINTEXT://{}:{}", told.host, told.port)));
         }
+        // And for its id, which nobody has set.
+        for key in ["node.id", "broker.id"] {
+            assert_eq!(setting(broker, "1000", key).await.as_deref(), Ok("1000"), "{key}");
+            assert_eq!(setting(broker, "1001", key).await.as_deref(), Ok("1001"), "{key}");
+        }
         for name in ["1", "1002", "x", "+1001", "01001", "-0", " 1001"] {
             assert_eq!(setting(broker, name, "max.connections").await, Err(ErrorCode::InvalidRequest), "{name}");
             assert_eq!(altered(broker, name, "78").await, ErrorCode::InvalidRequest, "{name}");
         }
     });
+}
+
+#[test]
+fn a_broker_tells_its_id_whether_it_was_set_or_not() {
+    for set in [&[][..], &[("node.id", "1")], &[("broker.id", "1")]] {
+        on_shards_with(1, set, |broker| async move {
+            for key in ["node.id", "broker.id"] {
+                assert_eq!(setting(broker, "1", key).await.as_deref(), Ok("1"), "{key}");
+            }
+        });
+    }
 }
 
 /// A short request must not make an answer a thousand times its size.

@@ -91,7 +91,7 @@ impl Partition {
         }
         let producer = producer_batch(batch);
         if let Some(producer) = &producer {
-            match self.producers().check(producer) {
+            match self.producers().check(producer, self.replica().caches()) {
                 SequenceCheck::Next => {}
                 SequenceCheck::Duplicate { base, last, timestamp } => {
                     return AppendOutcome::Duplicate(Appended {

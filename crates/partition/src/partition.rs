@@ -244,5 +244,6 @@ async fn rebuild(log: &Rc<Log>) -> Result<Producers, ailurus_storage::ReadError>
         producers.replay(&batch, Offset(header.base_offset), header.last_offset(), now_ms);
     })
     .await?;
+    producers.set_recovered();
     Ok(producers)
 }

@@ -3,8 +3,8 @@
 //! A live append asks [`Producers::check`] first and, once the batch has its offset, calls [`Producers::replay`];
 //! recovery calls only `replay`. So the answer after a restart is the answer before it.
 //!
-//! What always holds: at most [`PRODUCERS_LIMIT`] producers are known, each by 1 to [`BATCHES_KEPT`] batches, oldest first, whose
-//! sequences follow one another.
+//! What always holds: at most [`PRODUCERS_LIMIT`] producers are known, each by 1 to [`BATCHES_KEPT`] batches, oldest first. Their
+//! sequences follow one another, except where a log lost its end with permission (`write.caching`) or compaction took a batch.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -83,6 +83,8 @@ struct Producer {
     /// Wall-clock milliseconds of the last append, for expiry.
     last_append_ms: i64,
     batches: VecDeque<KeptBatch>,
+    /// What it wrote is all from before the log was opened.
+    recovered: bool,
 }
 
 /// A producer as DescribeProducers shows it.
@@ -111,6 +113,12 @@ pub fn sequence_plus(sequence: i32, count: i32) -> i32 {
     ((i64::from(sequence) + i64::from(count)) % (i64::from(i32::MAX) + 1)) as i32
 }
 
+/// Whether `sequence` comes behind `expected`, of which it may be up to half of all sequences away.
+fn is_ahead(sequence: i32, expected: i32) -> bool {
+    let ahead = (i64::from(sequence) - i64::from(expected)).rem_euclid(i64::from(i32::MAX) + 1);
+    (1..=i64::from(i32::MAX / 2)).contains(&ahead)
+}
+
 impl Producers {
     /// True if no producer is known.
     pub fn is_empty(&self) -> bool {
@@ -119,14 +127,17 @@ impl Producers {
 
     /// Decides about a batch in append order. Changes nothing.
     ///
-    /// A producer that is not known may start with any sequence (KIP-360: its state may have expired).
-    pub fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
+    /// A producer that is not known may start with any sequence (KIP-360: its state may have expired). So may one, if the log
+    /// `may_have_lost` its end with what was acknowledged of it, that has not come back since the log was opened, but not
+    /// with one that is there already: for the producer nothing is missing, and most clients never recover from being told so.
+    pub fn check(&self, batch: &ProducerBatch, may_have_lost: bool) -> SequenceCheck {
         let Some(producer) = self.by_id.get(&batch.producer_id) else { return SequenceCheck::Next };
         if batch.producer_epoch < producer.epoch {
             return SequenceCheck::Fenced { current: producer.epoch };
         }
+        let lost = may_have_lost && producer.recovered;
         if batch.producer_epoch > producer.epoch {
-            return if batch.first_sequence == 0 {
+            return if batch.first_sequence == 0 || lost {
                 SequenceCheck::Next
             } else {
                 SequenceCheck::OutOfOrder { expected: 0 }
@@ -135,11 +146,18 @@ impl Producers {
         if let Some(kept) = producer.find(batch) {
             return SequenceCheck::Duplicate { base: kept.base, last: kept.last, timestamp: kept.timestamp };
         }
-        match producer.batches.back() {
-            None => SequenceCheck::Next,
-            Some(last) if batch.first_sequence == sequence_plus(last.last_sequence, 1) => SequenceCheck::Next,
-            Some(last) => SequenceCheck::OutOfOrder { expected: sequence_plus(last.last_sequence, 1) },
+        let Some(last) = producer.batches.back() else { return SequenceCheck::Next };
+        let expected = sequence_plus(last.last_sequence, 1);
+        if batch.first_sequence == expected || (lost && is_ahead(batch.first_sequence, expected)) {
+            SequenceCheck::Next
+        } else {
+            SequenceCheck::OutOfOrder { expected }
         }
+    }
+
+    /// All that is known is from before the log was opened.
+    pub fn set_recovered(&mut self) {
+        self.by_id.values_mut().for_each(|producer| producer.recovered = true);
     }
 
     /// Takes in a batch that has its place in the log.
@@ -148,8 +166,10 @@ impl Producers {
             epoch: batch.producer_epoch,
             last_append_ms: now_ms,
             batches: VecDeque::new(),
+            recovered: false,
         });
         producer.last_append_ms = now_ms;
+        producer.recovered = false;
         if let Some(before) = producer.batches.back() {
             self.by_last.remove(&before.last);
         }
@@ -274,7 +294,7 @@ pub fn decode(bytes: &[u8]) -> Option<Producers> {
             });
         }
         producers.by_last.insert(batches.back()?.last, id);
-        producers.by_id.insert(id, Producer { epoch, last_append_ms, batches });
+        producers.by_id.insert(id, Producer { epoch, last_append_ms, batches, recovered: false });
     }
     rest.is_empty().then_some(producers)
 }
@@ -300,7 +320,7 @@ mod tests {
         let mut told = Vec::new();
         for &(epoch, first, last) in batches {
             let batch = batch(epoch, first, last);
-            told.push(match producers.check(&batch) {
+            told.push(match producers.check(&batch, false) {
                 SequenceCheck::Next => {
                     let count = (i64::from(last) - i64::from(first)).rem_euclid(1 << 31) + 1;
                     let base = end;
@@ -352,12 +372,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_log_lost_with_permission_is_not_missed_once() {
+        let mut producers = Producers::default();
+        (0..3).for_each(|n| producers.replay(&batch(2, n, n), Offset(i64::from(n)), Offset(i64::from(n)), 0));
+        let wants = SequenceCheck::OutOfOrder { expected: 3 };
+        assert_eq!(producers.check(&batch(2, 9, 9), true), wants, "it was there all the time");
+        producers.set_recovered();
+        assert_eq!(producers.check(&batch(2, 9, 9), false), wants, "nothing was lost");
+        assert_eq!(producers.check(&batch(2, 9, 9), true), SequenceCheck::Next);
+        assert_eq!(producers.check(&batch(3, 4, 4), true), SequenceCheck::Next, "its first batches are lost");
+        assert!(matches!(producers.check(&batch(2, 2, 2), true), SequenceCheck::Duplicate { base: Offset(2), .. }));
+        assert_eq!(producers.check(&batch(2, 1, 2), true), wants, "it is behind");
+        assert!(matches!(producers.check(&batch(1, 3, 3), true), SequenceCheck::Fenced { current: 2 }));
+        producers.replay(&batch(2, 9, 9), Offset(3), Offset(3), 0);
+        assert_eq!(producers.check(&batch(2, 12, 12), true), SequenceCheck::OutOfOrder { expected: 10 });
+        assert!(matches!(producers.check(&batch(2, 9, 9), true), SequenceCheck::Duplicate { base: Offset(3), .. }));
+    }
+
+    #[test]
+    fn ahead_is_half_of_the_way_round() {
+        assert!(is_ahead(1, 0) && is_ahead(i32::MAX / 2, 0) && is_ahead(0, i32::MAX) && is_ahead(5, i32::MAX - 5));
+        assert!(!is_ahead(0, 0) && !is_ahead(0, 1) && !is_ahead(i32::MAX, 0) && !is_ahead(i32::MAX - 5, 5));
+    }
+
+    #[test]
     fn a_cut_suffix_is_forgotten() {
         let mut producers = Producers::default();
         producers.replay(&batch(0, 0, 0), Offset(0), Offset(0), 0);
         producers.replay(&batch(0, 1, 1), Offset(1), Offset(1), 0);
         producers.truncate(Offset(1));
-        assert_eq!(producers.check(&batch(0, 1, 1)), SequenceCheck::Next);
+        assert_eq!(producers.check(&batch(0, 1, 1), false), SequenceCheck::Next);
         producers.truncate(Offset(0));
         assert!(producers.is_empty());
     }

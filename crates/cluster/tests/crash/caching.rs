@@ -7,6 +7,7 @@ use std::cell::Cell;
 
 use ailurus_cluster::OFFSETS_TOPIC;
 use ailurus_cluster::command::{ConfigChange, ConfigResource, HowToAlter, Reply};
+use ailurus_partition::Refusal;
 use ailurus_settings::{Alteration, Operation};
 
 use super::*;
@@ -218,6 +219,36 @@ fn a_duplicate_is_not_acknowledged_from_memory_when_caching_has_ended() {
         })
         .await;
         assert!(durable);
+        node::stop(cluster).await;
+    })
+    .finished();
+}
+
+/// It was told that all it had sent is there, and goes on behind that: most clients never recover from an answer that
+/// something is missing.
+#[test]
+fn an_idempotent_producer_goes_on_behind_what_was_lost() {
+    let mut sim = Sim::new(3, SimConfig { shards: 1, ..SimConfig::default() });
+    sim.run(|| async {
+        let cluster = boot("3600000").await;
+        produce(cluster, "cached", 0, batch(1, 0, 1)).await.unwrap();
+        cluster.local().storage().settled().await;
+        for number in 1..5 {
+            assert_eq!(produce(cluster, "cached", 0, batch(1, number, 1)).await, Some(i64::from(number)));
+        }
+    })
+    .finished();
+    sim.crash();
+    sim.run(|| async {
+        let cluster = boot("3600000").await;
+        assert_eq!(read_all(cluster, "cached", 0).await.len(), 1, "what was not flushed is gone");
+        assert_eq!(produce(cluster, "cached", 0, batch(1, 5, 1)).await, Some(1));
+        let refused = at_owner(cluster, "cached", 0, |partition| async move {
+            let gap = verify(batch(1, 9, 1), &Limits::PRODUCE).unwrap();
+            partition.append(&gap, Origin::Client, rt::unix_ms())
+        });
+        let AppendOutcome::Refused(refusal) = refused.await else { panic!("once, and not again") };
+        assert_eq!(refusal, Refusal::OutOfOrderSequence { expected: 6, got: 9 });
         node::stop(cluster).await;
     })
     .finished();

@@ -37,6 +37,11 @@ impl Chunk {
         Chunk { memory: Arc::new(Memory(UnsafeCell::new(memory))), filled: 0, capacity }
     }
 
+    /// How many bytes fit in all.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// How many bytes still fit.
     pub fn room(&self) -> usize {
         self.capacity - self.filled

@@ -5,6 +5,7 @@ use std::path::Path;
 use ailurus_base::sync::Units;
 use ailurus_model::Offset;
 use ailurus_rt::{File, IoClass, fs};
+use bytes::BytesMut;
 
 use super::SegmentError;
 use super::blocks::BlockWriter;
@@ -16,6 +17,10 @@ use super::name::SegmentName;
 use super::set::{Growing, Segment, SegmentSet, State};
 use super::shard::BLOCK;
 use super::summary::Summary;
+
+/// A drained stretch up to this size is copied for the cache: what it lies in is a chunk of the tail, which it would keep alive
+/// as a whole. A quiet partition has a chunk for each of its records.
+const COPIED_MAX: usize = 64 << 10;
 
 impl SegmentSet {
     /// Writes drained entries behind the end. They are not flushed. Their batches are in the cache afterwards.
@@ -217,7 +222,7 @@ impl SegmentSet {
     }
 
     fn cache_drained(&self, start: Offset, frames: &[Frame], headers: &[FrameHeader]) {
-        let batches: Vec<CachedBatch> = (frames.iter().zip(headers))
+        let mut batches: Vec<CachedBatch> = (frames.iter().zip(headers))
             .filter_map(|(frame, header)| match &frame.body {
                 Body::Batch(bytes) => {
                     Some(CachedBatch { base: header.offset, end: header.end().offset, bytes: bytes.clone() })
@@ -225,8 +230,11 @@ impl SegmentSet {
                 Body::Control { .. } => None,
             })
             .collect();
-        let cost = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
-        self.shard.cache.borrow_mut().insert(self.group, start, batches, cost);
+        let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
+        if bytes <= COPIED_MAX {
+            copy_together(&mut batches, bytes);
+        }
+        self.shard.cache.borrow_mut().insert(self.group, start, batches, bytes as u64);
     }
 
     pub(crate) fn growing<T>(&self, with: impl FnOnce(&mut Growing) -> T) -> T {
@@ -295,6 +303,15 @@ impl Growing {
     /// A segment without a record is never closed: its successor would have the same base offset, and thus name.
     pub(crate) fn has_records(&self) -> bool {
         self.summary.end.offset > self.summary.base.offset
+    }
+}
+
+/// Gives the batches memory of their own, `bytes` of it in all.
+fn copy_together(batches: &mut [CachedBatch], bytes: usize) {
+    let mut memory = BytesMut::with_capacity(bytes);
+    for batch in batches {
+        memory.extend_from_slice(&batch.bytes);
+        batch.bytes = memory.split().freeze();
     }
 }
 

@@ -11,6 +11,11 @@ use std::ops::Bound;
 use ailurus_model::{GroupId, Offset};
 use bytes::Bytes;
 
+/// What a run costs beside the memory that its batches keep alive: its places in both maps.
+const RUN_OVERHEAD: u64 = 256;
+/// What each batch of it costs: its handle.
+const BATCH_OVERHEAD: u64 = 64;
+
 /// A batch as readers share it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CachedBatch {
@@ -64,8 +69,9 @@ impl BatchCache {
     }
 
     /// Puts in `batches`, which hold all that the log has from `start` to the end of the last one, and which together
-    /// keep `cost` bytes of memory alive. What is there already stays.
-    pub fn insert(&mut self, group: GroupId, start: Offset, mut batches: Vec<CachedBatch>, cost: u64) {
+    /// keep `memory` bytes alive. What is there already stays.
+    pub fn insert(&mut self, group: GroupId, start: Offset, mut batches: Vec<CachedBatch>, memory: u64) {
+        let cost = memory + RUN_OVERHEAD + BATCH_OVERHEAD * batches.len() as u64;
         let start = self.covered_until(group, start);
         batches.retain(|batch| batch.end > start);
         let Some(end) = batches.last().map(|batch| batch.end) else { return };
@@ -186,6 +192,11 @@ mod tests {
         cache.insert(GROUP, Offset(from), batches(from, count), 100 * count as u64);
     }
 
+    /// What a run of so many batches costs.
+    fn cost(count: u64) -> u64 {
+        RUN_OVERHEAD + count * (100 + BATCH_OVERHEAD)
+    }
+
     fn get(cache: &mut BatchCache, from: i64, below: i64, max: usize) -> Vec<i64> {
         cache.get(GROUP, Offset(from), Offset(below), max).iter().map(|batch| batch.base.0).collect()
     }
@@ -219,23 +230,23 @@ mod tests {
         let mut cache = BatchCache::new(10_000);
         put(&mut cache, 10, 2);
         put(&mut cache, 0, 5);
-        assert_eq!(cache.stats().bytes, 500, "the small run inside gave way");
+        assert_eq!(cache.stats().bytes, cost(5), "the small run inside gave way");
         put(&mut cache, 20, 2);
-        assert_eq!(cache.stats().bytes, 500);
+        assert_eq!(cache.stats().bytes, cost(5));
         put(&mut cache, 40, 2);
         assert_eq!(get(&mut cache, 0, 1000, 1000), [0, 10, 20, 30, 40, 50]);
     }
 
     #[test]
     fn the_run_used_longest_ago_goes_first() {
-        let mut cache = BatchCache::new(500);
+        let mut cache = BatchCache::new(3 * cost(2) - 1);
         put(&mut cache, 0, 2);
         put(&mut cache, 100, 2);
         get(&mut cache, 0, 1000, 1000);
         put(&mut cache, 200, 2);
         assert_eq!(get(&mut cache, 100, 1000, 1000), [] as [i64; 0]);
         assert_eq!(get(&mut cache, 0, 1000, 1000), [0, 10]);
-        assert_eq!(cache.stats().bytes, 400);
+        assert_eq!(cache.stats().bytes, 2 * cost(2));
         assert_eq!(cache.stats().evictions, 1);
     }
 
@@ -247,7 +258,7 @@ mod tests {
         put(&mut cache, 60, 2);
         cache.truncate(GROUP, Offset(40));
         assert_eq!(get(&mut cache, 0, 1000, 10_000), [0, 10, 20]);
-        assert_eq!(cache.stats().bytes, 300);
+        assert_eq!(cache.stats().bytes, cost(3));
         cache.forget(GROUP, Offset(5), Offset(6));
         assert_eq!(cache.stats().bytes, 0);
     }

@@ -51,6 +51,24 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// Its own bytes: the batch, or the payload of a control entry.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        match self {
+            Body::Batch(bytes) => bytes,
+            Body::Control { payload, .. } => payload,
+        }
+    }
+
+    /// The same, to lay them elsewhere.
+    pub(crate) fn bytes_mut(&mut self) -> &mut Bytes {
+        match self {
+            Body::Batch(bytes) => bytes,
+            Body::Control { payload, .. } => payload,
+        }
+    }
+}
+
 /// An entry with its place in consensus.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
@@ -227,14 +245,7 @@ impl Frame {
         if let Body::Control { offset, .. } = &self.body {
             put(&offset.0.to_be_bytes());
         }
-        put(self.own_bytes());
-    }
-
-    fn own_bytes(&self) -> &[u8] {
-        match &self.body {
-            Body::Batch(bytes) => bytes,
-            Body::Control { payload, .. } => payload,
-        }
+        put(self.body.bytes());
     }
 
     fn head(&self, seal: Seal) -> [u8; FRAME_HEADER_LEN] {

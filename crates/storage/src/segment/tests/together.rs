@@ -103,6 +103,33 @@ async fn beside_readers(mut dice: Dice) {
     set.close().await;
 }
 
+/// What a stretch was drained from is a chunk of the tail, which a reader's slice keeps alive as a whole.
+#[test]
+fn a_small_stretch_is_cached_in_memory_of_its_own() {
+    let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });
+    let main = async || {
+        let shard = SegmentShard::with(SegmentLimits { cache_bytes: 1 << 20, ..SegmentLimits::tiny() });
+        let open = SegmentSet::open(shard.clone(), dir(), GROUP, LogConfig::keeping(), OpenAt::default());
+        let set = open.await.expect("opens");
+        for (count, copied) in [(1, true), (3, true), (1000, false)] {
+            let (from, before) = (set.end(), shard.cache_stats());
+            let frames = batches(from, count);
+            set.append(&frames).await.expect("appends");
+            let read = set.read(from.offset, Offset(i64::MAX), 1 << 20, true).await.expect("readable");
+            assert_eq!(shard.cache_stats().misses, before.misses);
+            assert_eq!(read.batches.len() as i64, count);
+            for (cached, frame) in read.batches.iter().zip(&frames) {
+                assert_eq!(cached, frame.body.bytes());
+                assert_eq!(cached.as_ptr() != frame.body.bytes().as_ptr(), copied, "{count} batches");
+            }
+            let payload: usize = read.batches.iter().map(Bytes::len).sum();
+            assert!(shard.cache_stats().bytes - before.bytes > payload as u64, "its own memory counts, too");
+        }
+        set.close().await;
+    };
+    sim.run(main).finished();
+}
+
 #[test]
 fn a_sequential_reader_finds_the_next_piece_read_ahead() {
     let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });

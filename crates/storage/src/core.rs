@@ -69,8 +69,7 @@ impl Core {
         let held = self.tail_bytes.get();
         let now = held + after - before;
         self.tail_bytes.set(now);
-        let pressed = self.config.tail_bytes_max / 2;
-        if (held == 0 && now > 0) || (held < pressed && now >= pressed) {
+        if (held == 0 && now > 0) || (!self.is_pressing(held) && self.is_pressing(now)) {
             self.ring();
         }
         if held >= self.config.tail_bytes_max && now < self.config.tail_bytes_max {
@@ -81,6 +80,15 @@ impl Core {
     /// Bytes of all tails.
     pub(crate) fn tail_bytes(&self) -> u64 {
         self.tail_bytes.get()
+    }
+
+    /// Whether tails are so large that the largest are drained, however busy.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.is_pressing(self.tail_bytes.get())
+    }
+
+    fn is_pressing(&self, tail_bytes: u64) -> bool {
+        tail_bytes >= self.config.tail_bytes_max / 2
     }
 
     /// Clients' appends are refused, or taken again.

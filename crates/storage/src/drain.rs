@@ -17,8 +17,8 @@ use crate::storage::Storage;
 
 /// From this many logs on, one flush of the file system is cheaper than one of each log.
 const FLUSH_EACH_MAX: usize = 3;
-/// How often the drain looks at tails of which part may be in memory only.
-const CACHED_LOOK: Duration = Duration::from_millis(50);
+/// How often the drain looks at tails that are to be drained as soon as they may be.
+const SOON: Duration = Duration::from_millis(50);
 /// How long the drain waits for room on the disk, or for a file handle.
 const FULL_RETRY: Duration = Duration::from_millis(200);
 
@@ -34,10 +34,12 @@ pub(crate) async fn run(storage: Rc<Storage>) {
             rt::yield_if_needed().await;
             continue;
         }
-        // A tail that is quiet now is due later, and one that is cached when it is flushed, both without a bell.
-        let cached = storage.logs().iter().any(|log| log.caches() && log.tail_cost() > 0);
+        // A tail that is quiet now is due later, one that is cached when it is flushed, and one that makes producers wait, or
+        // soon will, when it is committed: all without a bell.
+        let cached = || storage.logs().iter().any(|log| log.caches() && log.tail_cost() > 0);
         if core.tail_bytes() > 0 {
-            let _ = rt::timeout(if cached { CACHED_LOOK } else { core.config.drain_idle / 2 }, bell).await;
+            let soon = core.is_pressed() || cached();
+            let _ = rt::timeout(if soon { SOON } else { core.config.drain_idle / 2 }, bell).await;
         } else {
             bell.await;
         }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ailurus_model::{GroupId, OwnerEpoch, ShardId};
 use ailurus_rt as rt;
@@ -20,6 +21,9 @@ use crate::journal::scan::{first_file, scan};
 use crate::journal::{Journal, JournalStats};
 use crate::segment::{CacheStats, Position, SegmentCheckpoint, SegmentSet, SegmentShard};
 use crate::{Log, StorageError, drain, housekeeping};
+
+/// How long a stop waits for the last flush while the drain still works.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// The storage of one shard.
 ///
@@ -299,8 +303,11 @@ impl Storage {
         self.core.journal.settled().await;
     }
 
-    /// Commits what was appended and marks the journal as shut down in order. Appends are refused from then on.
+    /// Commits what was appended and marks the journal as shut down in order. Appends are refused from then on. Ends the process
+    /// if the disk has no room for that for some seconds.
     pub async fn shutdown(&self) {
+        // While the drain can still make room, and space be found: what was acknowledged from memory depends on it.
+        let _ = rt::timeout(SETTLE_MAX, self.core.journal.settled()).await;
         let keepers = std::mem::take(&mut *self.keepers.borrow_mut());
         for keeper in keepers {
             keeper.cancel().await;

@@ -35,6 +35,8 @@ use ring::{JournalFile, Ring};
 
 /// How long a journal without room waits before it asks the disk for space again.
 const SPACE_RETRY: Duration = Duration::from_millis(100);
+/// So often it asks once it is closed: nobody makes room any more but an administrator.
+const LAST_RETRIES: u32 = 50;
 /// Bytes of zeros written at a time while a file is prepared.
 const PREPARE_BYTES: usize = 256 << 10;
 
@@ -386,7 +388,7 @@ impl Journal {
     /// No spare was ready. A file that was not written before is slower, and better than waiting; on a full disk there
     /// is nothing but to wait until one is recycled or space is made.
     async fn create_at_last(&self, needed: u64, usual: u64) -> JournalFile {
-        let mut bytes = needed.max(usual);
+        let (mut bytes, mut last_retries) = (needed.max(usual), 0);
         loop {
             match self.create(bytes, false).await {
                 Ok(file) => {
@@ -396,8 +398,17 @@ impl Journal {
                 // A smaller one may still fit: what it holds sets space free sooner than anything else does.
                 Err(error) if is_full(&error) && bytes > needed => bytes = needed,
                 Err(error) if is_full(&error) || is_out_of_handles(&error) => {
-                    self.out_of_space.set(true);
+                    if !self.out_of_space.replace(true) {
+                        tracing::warn!(%error, "the journal waits for a file");
+                        self.turned.notify_all();
+                    }
                     rt::sleep(SPACE_RETRY).await;
+                    last_retries += u32::from(self.closing.get());
+                    if last_retries > LAST_RETRIES {
+                        let bytes = self.unflushed_bytes.get();
+                        tracing::error!(bytes, "the disk has no room for what was not flushed: it is lost");
+                        self.fail("create", &error);
+                    }
                     if let Some(spare) = self.ring.borrow_mut().take_spare(needed) {
                         return spare;
                     }

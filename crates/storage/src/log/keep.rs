@@ -211,7 +211,11 @@ impl Log {
         let said = self.state.borrow().last_checkpoint.clone();
         if self.segments.checkpoint().is_some_and(|now| now != said) {
             self.checkpoint().await?;
-            drop(keeper);
+        }
+        drop(keeper);
+        // The last one may be said already and still wait for others to come along.
+        let under_way = !self.state.borrow().checkpoints.is_empty();
+        if under_way {
             self.core.journal.settled().await;
         }
         Ok(())

@@ -273,6 +273,70 @@ fn waiting_for_room_makes_the_journal_hurry() {
         .finished();
 }
 
+/// Without caching nothing rings when the flush has made drainable what the drain was rung for.
+#[test]
+fn waiting_for_room_does_not_wait_for_quiet() {
+    sim(2, DiskFaults { latency: Duration::from_millis(1), ..DiskFaults::default() })
+        .run(|| async {
+            let config = StorageConfig { tail_bytes_max: 32 << 10, drain_idle: HOUR, ..large() };
+            let (_dir, storage, _) = open_with(config).await.expect("it opens");
+            let log = storage.create_log(id(1), LogConfig::keeping()).await.expect("it is created");
+            let mut waits = 0;
+            for _ in 0..20 {
+                let asked = rt::now();
+                storage.until_room().await;
+                let waited = asked.elapsed();
+                assert!(waited <= 2 * SOON, "{waited:?} for room");
+                waits += u32::from(!waited.is_zero());
+                let last = append(&log, 20_000);
+                commit(&log, last).await;
+            }
+            assert!(waits > 3, "only {waits} waited");
+            storage.shutdown().await;
+        })
+        .finished();
+}
+
+/// A stop finds the disk full and the journal without a file: it waits for room, but not for ever.
+#[test]
+fn a_stop_without_room_waits_for_some_time() {
+    for room_comes in [true, false] {
+        let mut sim = sim(11, DiskFaults { space: Some(2 << 20), ..DiskFaults::default() });
+        let outcome = sim.run(move || async move {
+            let large = 4 << 20;
+            let bounds = StorageConfig { commit_bytes_max: large, write_caching_bytes_max: large, ..tiny() };
+            let config = StorageConfig { tail_bytes_max: large, drain_bytes: large, drain_idle: HOUR, ..bounds };
+            let (_dir, storage, _) = open_with(config).await.expect("it opens");
+            let log = storage.create_log(id(1), caching(HOUR)).await.expect("it is created");
+            storage.settled().await;
+            // More than the journal's files hold, all in memory; then others take the rest of the disk.
+            (0..200).for_each(|_| _ = append(&log, 1000));
+            log.committed(log.frontiers().committable);
+            let filler = std::path::Path::new("/data/filler");
+            let file = rt::File::open(filler, rt::OpenOptions { create: true, write: true, ..Default::default() });
+            let (file, mut taken) = (file.await.expect("it opens"), 0);
+            while file.allocate(taken, 4096).await.is_ok() {
+                taken += 4096;
+            }
+            file.close().await.expect("it closes");
+            assert!(is_committable(&log) && storage.stats().journal.unflushed_bytes > 200_000);
+            if room_comes {
+                let gone = async move {
+                    rt::sleep(Duration::from_secs(2)).await;
+                    rt::fs::remove_file(filler).await.expect("it is removed");
+                };
+                rt::spawn(rt::Group::Kafka, gone).detach();
+            }
+            storage.shutdown().await;
+            assert!(is_durable(&log));
+        });
+        match room_comes {
+            true => outcome.finished(),
+            false => assert_eq!(outcome, Outcome::Fatal(rt::Fatal::DiskFailed)),
+        }
+    }
+}
+
 #[test]
 fn a_clean_stop_loses_nothing_and_a_crash_the_end() {
     for clean in [true, false] {

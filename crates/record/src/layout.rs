@@ -73,25 +73,32 @@ pub(crate) trait Source {
         Ok(varint::zigzag_i64(self.raw(10)?))
     }
 
+    /// The bits of a number of at most `bytes_max` bytes.
     fn raw(&mut self, bytes_max: u32) -> Result<u64, Broken> {
-        let mut raw = 0u64;
-        for place in 0..bytes_max {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit.
-            if place == 9 && bits > 1 {
-                return Err(RecordFault::Varint.into());
-            }
-            raw |= bits << (7 * place);
-            if byte & 0x80 == 0 {
-                return Ok(raw);
-            }
-        }
-        Err(RecordFault::Varint.into())
+        raw_by_bytes(self, bytes_max)
     }
 }
 
-/// Walks one record, checking that every length stays inside it.
+fn raw_by_bytes(source: &mut (impl Source + ?Sized), bytes_max: u32) -> Result<u64, Broken> {
+    let mut raw = 0u64;
+    for place in 0..bytes_max {
+        let byte = source.byte()?;
+        let bits = u64::from(byte & 0x7f);
+        // The tenth byte has room for one bit.
+        if place == 9 && bits > 1 {
+            return Err(RecordFault::Varint.into());
+        }
+        raw |= bits << (7 * place);
+        if byte & 0x80 == 0 {
+            return Ok(raw);
+        }
+    }
+    Err(RecordFault::Varint.into())
+}
+
+/// Walks one record, checking that every length stays inside it. Inlined, so that what the caller does not ask for is not made:
+/// each record that is produced comes through here.
+#[inline]
 pub(crate) fn walk(source: &mut impl Source) -> Result<Layout, Broken> {
     let start = source.position();
     let length = source.varint()?;
@@ -121,6 +128,7 @@ pub(crate) fn walk(source: &mut impl Source) -> Result<Layout, Broken> {
 }
 
 /// A length and that many bytes, which must end before `end`; none if the length is -1.
+#[inline]
 fn field(source: &mut impl Source, end: usize) -> Result<Option<Range<usize>>, Broken> {
     let length = source.varint()?;
     let start = source.position();
@@ -168,6 +176,22 @@ impl Source for SliceSource<'_> {
 
     fn is_at_end(&mut self) -> Result<bool, RecordError> {
         Ok(self.at == self.bytes.len())
+    }
+
+    /// Nearly all are of one byte or two.
+    #[inline]
+    fn raw(&mut self, bytes_max: u32) -> Result<u64, Broken> {
+        match self.bytes.get(self.at..) {
+            Some([first @ 0..0x80, ..]) => {
+                self.at += 1;
+                Ok(u64::from(*first))
+            }
+            Some([first, second @ 0..0x80, ..]) => {
+                self.at += 2;
+                Ok(u64::from(first & 0x7f) | u64::from(*second) << 7)
+            }
+            _ => raw_by_bytes(self, bytes_max),
+        }
     }
 }
 
@@ -231,5 +255,34 @@ impl Source for StreamSource<'_> {
 
     fn is_at_end(&mut self) -> Result<bool, RecordError> {
         Ok(!self.fill()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number at the start of `bytes` and how long it is, or that there is none.
+    fn read(bytes: &[u8], raw: impl FnOnce(&mut SliceSource<'_>) -> Result<u64, Broken>) -> Option<(u64, usize)> {
+        let mut source = SliceSource::new(bytes, 0);
+        raw(&mut source).ok().map(|number| (number, source.position()))
+    }
+
+    #[test]
+    fn numbers_in_memory_are_those_that_are_read_byte_by_byte() {
+        let ends = [0x00, 0x01, 0x7f, 0x80, 0x81, 0xff];
+        // Every string of up to three of these bytes, with as much behind them as makes them short, just long enough or too long.
+        let heads = (0..ends.len().pow(3)).map(|code| [code / 36, code / 6 % 6, code % 6].map(|place| ends[place]));
+        for head in heads {
+            for (length, behind) in [(0, 0), (1, 0), (2, 0), (3, 0), (3, 2), (3, 7), (3, 8), (3, 9)] {
+                let mut bytes = head[..length].to_vec();
+                bytes.extend(std::iter::repeat_n(0xff, behind));
+                bytes.extend((behind > 0).then_some(0x01));
+                for bytes_max in [5, 10] {
+                    let fast = read(&bytes, |source| source.raw(bytes_max));
+                    assert_eq!(fast, read(&bytes, |source| raw_by_bytes(source, bytes_max)), "{bytes:02x?}");
+                }
+            }
+        }
     }
 }

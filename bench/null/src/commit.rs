@@ -7,9 +7,8 @@
 use ailurus_base::sync::Notify;
 use ailurus_model::{Offset, Term};
 use ailurus_record::{BatchTime, stamp};
-use ailurus_rt::{self as rt, DmaBuf, Group};
+use ailurus_rt::{self as rt, Chunk, DmaBuf, Group};
 use ailurus_wire::ErrorCode;
-use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -63,14 +62,15 @@ pub(crate) async fn run(node: Rc<Node>, disk: Disk) {
 }
 
 async fn durably(node: &Node, mut disk: Disk) -> io::Result<std::convert::Infallible> {
+    let mut memory = Chunk::new(BLOCK);
     loop {
         let mut group = node.commit.next().await;
-        let blocks = copy(&mut group);
-        for block in &blocks {
-            disk.write(DmaBuf::from_slice(&block.bytes)).await?;
+        let batches = copy(&mut memory, &mut group);
+        for block in blocks(&batches) {
+            disk.write(block).await?;
         }
         disk.flush().await?;
-        blocks.into_iter().for_each(|block| block.publish(node));
+        publish(node, batches);
         group.into_iter().for_each(Pending::answer);
     }
 }
@@ -78,12 +78,12 @@ async fn durably(node: &Node, mut disk: Disk) -> io::Result<std::convert::Infall
 async fn relaxed(node: &Node, disk: Disk) -> io::Result<std::convert::Infallible> {
     let behind = Rc::new(Behind::default());
     let mut writer = rt::spawn(Group::Kafka, write_behind(behind.clone(), disk));
+    let mut memory = Chunk::new(BLOCK);
     loop {
         let mut group = node.commit.next().await;
-        for block in copy(&mut group) {
-            behind.push(&block.bytes);
-            block.publish(node);
-        }
+        let batches = copy(&mut memory, &mut group);
+        batches.iter().for_each(|(_, batch)| behind.push(&batch.bytes));
+        publish(node, batches);
         group.into_iter().for_each(Pending::answer);
         if !behind.has_room() {
             let room = behind.changed.until(|| behind.has_room().then_some(()));
@@ -171,91 +171,52 @@ async fn write_behind(behind: Rc<Behind>, mut disk: Disk) -> io::Result<std::con
     }
 }
 
-/// Batches in memory, one behind the other.
-struct Block {
-    bytes: Bytes,
-    /// What it takes, which is more than its bytes.
-    capacity: usize,
-    batches: Vec<(Rc<Partition>, Batch)>,
-}
-
-impl Block {
-    /// Makes its batches readable.
-    fn publish(self, node: &Node) {
-        let mut of = Vec::with_capacity(self.batches.len());
-        for (partition, batch) in self.batches {
-            partition.append(batch);
-            of.push(partition);
-        }
-        node.memory.borrow_mut().keep(self.capacity, of);
+/// Makes batches readable.
+fn publish(node: &Node, batches: Vec<(Rc<Partition>, Batch)>) {
+    for (partition, batch) in batches {
+        let bytes = batch.bytes.len();
+        partition.append(batch);
+        node.memory.borrow_mut().keep(bytes, partition);
     }
 }
 
-/// Gives the batches of a group their offsets and copies them into as few blocks as there have to be.
-fn copy(group: &mut [Pending]) -> Vec<Block> {
-    let mut sizes = sizes(group).into_iter();
-    let mut blocks = Vec::new();
-    let mut open = Opened::of(sizes.next().unwrap_or(0));
+/// Gives the batches of a group their offsets and copies them into memory, behind those of the group before.
+fn copy(memory: &mut Chunk, group: &mut [Pending]) -> Vec<(Rc<Partition>, Batch)> {
+    let mut copied = Vec::new();
     for pending in group {
         for accepted in std::mem::take(&mut pending.batches) {
-            if open.buf.len() + accepted.bytes.len() > open.size {
-                let next = Opened::of(sizes.next().expect("sizes were reckoned the same way"));
-                blocks.push(std::mem::replace(&mut open, next).close());
+            let (base, len) = (accepted.partition.assign(accepted.count), accepted.bytes.len());
+            if memory.room() < len {
+                *memory = Chunk::new(len.max(BLOCK));
             }
-            let base = open.push(accepted.partition, &accepted.bytes, accepted.count);
+            let bytes = memory.push(len, |place| {
+                place.copy_from_slice(&accepted.bytes);
+                stamp(place, Offset(base), Term(0), BatchTime::AsSent);
+            });
             let answer = &mut pending.response.responses[accepted.place.0].partition_responses[accepted.place.1];
             answer.base_offset = base;
             answer.error_code = ErrorCode::None;
+            copied.push((accepted.partition, Batch { base, next: base + accepted.count, bytes }));
         }
     }
-    blocks.push(open.close());
-    blocks.retain(|block| !block.bytes.is_empty());
+    copied
+}
+
+/// What batches are on the disk: as few blocks as there have to be.
+fn blocks(batches: &[(Rc<Partition>, Batch)]) -> Vec<DmaBuf> {
+    let mut left: usize = batches.iter().map(|(_, batch)| batch.bytes.len()).sum();
+    let mut blocks: Vec<DmaBuf> = Vec::new();
+    for (_, batch) in batches {
+        let mut bytes = &batch.bytes[..];
+        while !bytes.is_empty() {
+            if blocks.last().is_none_or(|block| block.len() == block.capacity()) {
+                blocks.push(DmaBuf::new(left.min(BLOCK)));
+            }
+            let block = blocks.last_mut().expect("there is one with room");
+            let (fits, rest) = bytes.split_at(bytes.len().min(block.capacity() - block.len()));
+            block.extend_from_slice(fits);
+            (bytes, left) = (rest, left - fits.len());
+        }
+    }
     blocks
-}
-
-/// How large each block has to be: up to [`BLOCK`], or one batch that is larger.
-fn sizes(group: &[Pending]) -> Vec<usize> {
-    let mut sizes = vec![0];
-    for accepted in group.iter().flat_map(|pending| &pending.batches) {
-        let open = sizes.last_mut().expect("it begins with one");
-        if *open > 0 && *open + accepted.bytes.len() > BLOCK {
-            sizes.push(accepted.bytes.len());
-        } else {
-            *open += accepted.bytes.len();
-        }
-    }
-    sizes
-}
-
-/// A block that is being filled.
-struct Opened {
-    buf: DmaBuf,
-    size: usize,
-    batches: Vec<(Rc<Partition>, i64, i64, usize)>,
-}
-
-impl Opened {
-    fn of(size: usize) -> Opened {
-        Opened { buf: DmaBuf::new(size), size, batches: Vec::new() }
-    }
-
-    /// Appends a batch of `count` offsets; says which is the first.
-    fn push(&mut self, partition: Rc<Partition>, bytes: &[u8], count: i64) -> i64 {
-        let (base, at) = (partition.assign(count), self.buf.len());
-        self.buf.extend_from_slice(bytes);
-        stamp(&mut self.buf[at..], Offset(base), Term(0), BatchTime::AsSent);
-        self.batches.push((partition, base, base + count, at));
-        base
-    }
-
-    fn close(self) -> Block {
-        let (capacity, bytes) = (self.buf.capacity(), self.buf.freeze());
-        let ends = self.batches.iter().skip(1).map(|batch| batch.3).chain([bytes.len()]);
-        let ends: Vec<usize> = ends.collect();
-        let batch = |((partition, base, next, at), end): ((Rc<Partition>, i64, i64, usize), usize)| {
-            (partition, Batch { base, next, bytes: bytes.slice(at..end) })
-        };
-        let batches = self.batches.into_iter().zip(ends).map(batch).collect();
-        Block { capacity, batches, bytes }
-    }
 }

@@ -117,11 +117,15 @@ class Bench:
             self.failures.append(f"{what}: {failure!r}")
             traceback.print_exception(failure, file=self.log)
 
-    def create(self, subject: subjects.Subject, topic: str, partitions: int, klass: str, seconds: float = 60) -> None:
-        """A topic of this class, and waits until each partition says its end: Kafka shows leaders before they serve."""
-        self.clients.create(subject.address, topic, partitions, subject.topic_settings(klass), seconds)
+    def create(self, subject: subjects.Subject, topic: str, partitions: int, klass: str, seconds: float = 60, count: int | None = None) -> None:
+        """A topic of this class, or `count` of them, whose names are numbered.
+
+        Waits until each partition says its end: Kafka shows leaders before they serve.
+        """
+        self.clients.create(subject.address, topic, partitions, subject.topic_settings(klass), seconds, count)
         if subject.name != "null":  # which knows few versions of few requests, and is ready when it answers
-            wire.wait_for_ends(subject.address, topic, partitions, seconds)
+            for name in [topic] if count is None else [f"{topic}-{number}" for number in range(count)]:
+                wire.wait_for_ends(subject.address, name, partitions, seconds)
 
     def delete(self, subject: subjects.Subject, topic: str) -> None:
         """Gives a topic's space back: a ramp writes more than a disk may hold. (Kafka does so a minute later.)"""

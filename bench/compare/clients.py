@@ -179,10 +179,12 @@ class Clients:
     def child(self, *words: object) -> Child:
         return Child([*self.prefix, *map(str, words)], self.log)
 
-    def create(self, address: str, topic: str, partitions: int, settings: dict[str, str], seconds: float = 60) -> None:
-        """A topic, and waits until it is there."""
+    def create(self, address: str, topic: str, partitions: int, settings: dict[str, str], seconds: float = 60, count: int | None = None) -> None:
+        """A topic, or `count` of them, whose names are numbered, and waits until they are there."""
         options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         words = ["create", "--brokers", address, "--topic", topic, "--partitions", partitions, *options]
+        if count is not None:
+            words += ["--count", count]
         with self.child(self.load, *words) as child:
             child.finish(seconds)
 
@@ -252,6 +254,8 @@ class Shape:
     warmup: float = 2
     duration: float = 10
     keyed: bool = False
+    #: Producers take turns at so many numbered topics of so many partitions; `None` is one topic with the name as it is.
+    topics: int | None = None
 
     def words(self) -> list[str]:
         settings = ["--set", f"linger.ms={LINGER_MS}"]
@@ -265,7 +269,8 @@ class Shape:
             "duration": f"{self.duration:g}",
         }
         pairs = [word for name, value in numbers.items() for word in (f"--{name}", str(value))]
-        return [*pairs, *(["--keyed"] if self.keyed else []), "--acks", "all", *settings]
+        topics = ["--topics", str(self.topics)] if self.topics else []
+        return [*pairs, *topics, *(["--keyed"] if self.keyed else []), "--acks", "all", *settings]
 
     def seconds_max(self) -> float:
         """The drain behind the window takes 10 s at most; the rest is for what cannot be foreseen."""

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Pause between two looks at the metadata.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Topics per request: a broker may bound what one request may ask for.
-const TOPICS_PER_REQUEST: usize = 1000;
+/// Partitions per request, but one topic at least: a broker may bound what one request may ask for.
+const PARTITIONS_PER_REQUEST: usize = 1000;
 
 /// Create a topic, or several, and wait until all partitions have a leader.
 #[derive(Args)]
@@ -30,7 +30,8 @@ impl Create {
             .create_with_context(Plain)
             .map_err(|error| format!("cannot start a client: {error}"))?;
         let names = self.names();
-        for names in names.chunks(TOPICS_PER_REQUEST) {
+        let at_once = (PARTITIONS_PER_REQUEST / self.target.partitions as usize).max(1);
+        for names in names.chunks(at_once) {
             self.ask(&admin, names)?;
         }
         self.wait(&admin, &names)
@@ -40,7 +41,7 @@ impl Create {
         let topic = &self.target.topic;
         match self.count {
             None => vec![topic.clone()],
-            Some(count) => (0..count).map(|number| format!("{topic}-{number}")).collect(),
+            Some(count) => (0..count).map(|number| numbered(topic, number)).collect(),
         }
     }
 
@@ -89,4 +90,9 @@ impl Create {
             _ => None,
         }
     }
+}
+
+/// The name of one of several topics.
+pub(crate) fn numbered(topic: &str, number: usize) -> String {
+    format!("{topic}-{number}")
 }

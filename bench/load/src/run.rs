@@ -2,6 +2,7 @@
 
 use crate::clock::{self, SECOND};
 use crate::consumer::{Consumer, From};
+use crate::create::numbered;
 use crate::latency::{self, Latency, Series};
 use crate::ledger::{Ledger, Missing};
 use crate::producer::{Hand, Plan, Producer, Spread, hand_over};
@@ -31,6 +32,10 @@ pub(crate) struct Run {
     /// How many producers, each a client of its own.
     #[arg(long, default_value_t = 0)]
     producers: u64,
+    /// Producers take turns at so many topics, named T-0, T-1 and so on, each of these partitions: librdkafka's cost grows
+    /// with the partitions that one client knows.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    topics: Option<u16>,
     /// How many consumers; the partitions are split evenly.
     #[arg(long, default_value_t = 0)]
     consumers: usize,
@@ -74,6 +79,9 @@ impl Run {
     pub(crate) fn carry_out(&self) -> Result<(), String> {
         if self.producers == 0 && self.consumers == 0 {
             return Err("neither producers nor consumers: nothing to do".to_owned());
+        }
+        if self.topics.is_some() && self.consumers > 0 {
+            return Err("consumers read one topic, and --topics names several".to_owned());
         }
         if self.consumers > self.target.partitions as usize {
             return Err("more consumers than partitions: some would have nothing to read".to_owned());
@@ -119,7 +127,16 @@ impl Run {
     fn connect_producers(&self, ledger: &Arc<Ledger>, series: &Series) -> Result<Vec<Producer>, String> {
         let mut set = vec![("acks".to_owned(), self.acks.clone())];
         set.extend(self.measure.settings.iter().cloned());
-        (0..self.producers).map(|_| Producer::connect(&self.target, &set, ledger, series)).collect()
+        (0..self.producers).map(|index| Producer::connect(&self.target_of(index), &set, ledger, series)).collect()
+    }
+
+    /// Where the producer with this index sends to.
+    fn target_of(&self, index: u64) -> Target {
+        let mut target = self.target.clone();
+        if let Some(topics) = self.topics {
+            target.topic = numbered(&target.topic, (index % u64::from(topics)) as usize);
+        }
+        target
     }
 
     fn connect_consumers(&self) -> Result<Vec<Consumer>, String> {
@@ -132,8 +149,8 @@ impl Run {
 
     fn begin_producers(&self, producers: &[Producer], start: u64) -> Vec<JoinHandle<()>> {
         let pace = if self.rate == 0 { Pace::Closed } else { Pace::Open { rate: self.rate } };
-        let plan = Plan {
-            target: self.target.clone(),
+        let plan = |index: usize| Plan {
+            target: self.target_of(index as u64),
             size: self.size as usize,
             spread: if self.keyed { Spread::Keyed } else { Spread::Client },
             start,
@@ -142,7 +159,7 @@ impl Run {
         };
         let hand = |(index, producer): (usize, &Producer)| {
             let schedule = Schedule { pace, index: index as u64, producers: self.producers };
-            producer.hand(plan.clone(), schedule)
+            producer.hand(plan(index), schedule)
         };
         let hands: Vec<Hand> = producers.iter().enumerate().map(hand).collect();
         match pace {

@@ -209,6 +209,7 @@ fn serve(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
 async fn serve_on_shard(plan: Plan, output: Output) -> Result<ExitCode, Broken> {
     let began = rt::now();
     warn_of_memory(&plan.config);
+    warn_of_no_limit(&plan.config);
     let Some(broker) = race(boot::up(&plan), rt::shutdown_signal()).await else {
         tracing::info!("stopped before it served");
         // Nothing was acknowledged since the last end, and a start can be repeated from any point: as after a crash, but
@@ -228,6 +229,14 @@ async fn serve_on_shard(plan: Plan, output: Output) -> Result<ExitCode, Broken> 
         }
         // What was acknowledged is in the journal. Nothing is waited for: that is what a second signal asks.
         None => rt::fatal(rt::Fatal::Killed),
+    }
+}
+
+/// Whoever sets a limit counts on it.
+fn warn_of_no_limit(config: &BrokerConfig) {
+    if config.max_connections_per_ip != i32::MAX {
+        let wanted = config.max_connections_per_ip;
+        tracing::warn!(wanted, "max.connections.per.ip has no effect: connections are not counted by address");
     }
 }
 

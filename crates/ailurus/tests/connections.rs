@@ -55,6 +55,19 @@ fn a_stop_waits_for_no_long_poll() {
 }
 
 #[test]
+fn a_limit_that_is_not_kept_is_said_not_to_be() {
+    let dir = fresh("connections-per-ip");
+    for (limit, said) in [("2147483647", false), ("1", true)] {
+        let (log, set) = (dir.with_extension("log"), format!("max.connections.per.ip={limit}"));
+        let broker = Broker::with_log("warn", &log, &dir, &["--set", &set]);
+        let two = [(); 2].map(|()| Client::connect(broker.address()));
+        until("both are served", || broker.connections() == 2);
+        assert_eq!(std::fs::read_to_string(log).unwrap().contains("max.connections.per.ip has no effect"), said);
+        drop(two);
+    }
+}
+
+#[test]
 fn what_was_asked_by_who_is_gone_is_forgotten() {
     let broker = Broker::start(&fresh("connections-gone"), &[]);
     let mut client = Client::connect(broker.address());

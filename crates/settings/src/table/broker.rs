@@ -65,7 +65,7 @@ settings! {
     socket_request_max_bytes: i32 = "socket.request.max.bytes" { unit: Bytes, default: Some("104857600"), valid: AtLeast(1), example: "209715200" }
     "Connections of all listeners together."
     max_connections: i32 = "max.connections" { scope: LIVE, default: Some("2147483647"), valid: AtLeast(0), example: "20000" }
-    "Connections from one address."
+    "Kafka's limit of connections from one address. They are not counted by address here: the value is stored and has no effect, and a broker that is started with a limit says so in its log."
     max_connections_per_ip: i32 = "max.connections.per.ip" { active: false, default: Some("2147483647"), valid: AtLeast(0), example: "1000" }
     "After how long without a byte from its client, or to it, a connection is closed. -1: never."
     connections_max_idle_ms: i64 = "connections.max.idle.ms" { unit: Milliseconds, default: Some("600000"), valid: AtLeast(-1), example: "60000" }

@@ -198,6 +198,9 @@ fn have_ids(broker: NodeId, shards: u16) -> Result<(), Broken> {
 impl Broker {
     /// Takes everything down in the reverse order; what was acknowledged is flushed and the directory marked as clean.
     pub(crate) async fn down(self) {
+        // What `write.caching` acknowledged from memory is safe before clients and scrapes are waited for: a second signal
+        // would lose it.
+        node::hasten(self.cluster);
         if let Some(admin) = self.admin {
             // It may wait for a scrape that waits for a shard: not to be waited for on one.
             rt::run_blocking(move || admin.stop()).await;

@@ -32,7 +32,7 @@ const ECHO: Duration = Duration::from_millis(500);
     environment, or as num.partitions = 4 in the file of --config; the first of these wins.\n\n\
     Exit codes: 0 ended in order, 64 wrong settings, 65 the disk failed, 66 data directory of another version, \
     67 data directory in use, 68 data directory damaged, 69 port taken, 71 the system refuses \
-    something, 143 ended in a hurry by a second signal (nothing acknowledged is lost).")]
+    something, 143 ended in a hurry by a second signal (nothing acknowledged is lost, but for write.caching).")]
 pub(crate) struct Start {
     /// Settings in TOML.
     #[arg(short, long, value_name = "FILE", env = "AILURUS_CONFIG")]
@@ -227,7 +227,8 @@ async fn serve_on_shard(plan: Plan, output: Output) -> Result<ExitCode, Broken> 
             tracing::info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
-        // What was acknowledged is in the journal. Nothing is waited for: that is what a second signal asks.
+        // Nothing is waited for: that is what a second signal asks. What was acknowledged is in the journal; what
+        // `write.caching` acknowledged from memory was put on its way there by the first signal, unless it came after that.
         None => rt::fatal(rt::Fatal::Killed),
     }
 }

@@ -95,6 +95,19 @@ pub async fn start(options: ClusterOptions) -> Result<Sharded<Cluster>, StartErr
     Ok(cluster)
 }
 
+/// Has all shards flush what was appended, as soon as they can and ahead of what [`stop`] does first. Nothing is waited
+/// for: on a full disk it may never come.
+pub fn hasten(cluster: Sharded<Cluster>) {
+    let flush = |local: Rc<Cluster>| {
+        // The storage alone: the service may be gone before it is done.
+        let storage = local.storage().clone();
+        async move { storage.settled().await }
+    };
+    for shard in 0..rt::shard_count() {
+        drop(cluster.on_async(ShardId(shard), Lane::Cluster, flush));
+    }
+}
+
 /// Brings the node down: partitions first, then the controller, then storage, flushed and marked as clean.
 pub async fn stop(cluster: Sharded<Cluster>) {
     let local = cluster.local();

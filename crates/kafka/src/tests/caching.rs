@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use ailurus_cluster::Cluster;
+use ailurus_cluster::{Cluster, node};
 use ailurus_record::BatchBuilder;
 use ailurus_rt::sim::{DiskFaults, SimConfig};
 use ailurus_rt::{self as rt, Lane};
@@ -117,6 +117,32 @@ fn flush_ms_is_a_setting_of_the_topic() {
             rt::sleep(Duration::from_millis(100) + LATENCY * 10).await;
             assert!(is_durable(broker, "t").await);
         }
+    });
+}
+
+/// A stop may be cut short: what was acknowledged before it is on its way to the disk before anything else happens.
+#[test]
+fn a_stop_flushes_first_on_every_shard() {
+    on_slow_disk(&[("write.caching", "true"), ("log.flush.interval.ms", "3600000")], |broker| async move {
+        let owner = |topic: &str| broker.cluster.local().shard_of(broker.target(topic, 0));
+        for topic in ["t", "u"] {
+            broker.create(topic, 1, &[]).await;
+        }
+        assert_ne!(owner("t"), owner("u"));
+        rt::sleep(Duration::from_secs(10)).await;
+        for topic in ["t", "u"] {
+            produce(broker, topic, -1).await;
+        }
+        rt::sleep(LATENCY * 10).await;
+        for topic in ["t", "u"] {
+            assert!(!is_durable(broker, topic).await, "{topic} is not due for an hour");
+        }
+        node::hasten(broker.cluster);
+        rt::sleep(LATENCY * 10).await;
+        for topic in ["t", "u"] {
+            assert!(is_durable(broker, topic).await, "{topic}");
+        }
+        node::stop(broker.cluster).await;
     });
 }
 

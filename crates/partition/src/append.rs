@@ -91,7 +91,7 @@ impl Partition {
         }
         let producer = producer_batch(batch);
         if let Some(producer) = &producer {
-            match self.producers().check(producer, self.replica().caches()) {
+            match self.producers().check(producer) {
                 SequenceCheck::Next => {}
                 SequenceCheck::Duplicate { base, last, timestamp } => {
                     return AppendOutcome::Duplicate(Appended {
@@ -110,7 +110,12 @@ impl Partition {
         }
         match self.enqueue(batch, producer, stamp_time(&config, now_ms), now_ms) {
             Ok(appended) => AppendOutcome::Appended(appended),
-            Err(refusal) => AppendOutcome::Refused(refusal),
+            Err(refusal) => {
+                if let Some(producer) = &producer {
+                    self.producers_mut().refused(producer);
+                }
+                AppendOutcome::Refused(refusal)
+            }
         }
     }
 

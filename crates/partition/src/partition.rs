@@ -244,6 +244,8 @@ async fn rebuild(log: &Rc<Log>) -> Result<Producers, ailurus_storage::ReadError>
         producers.replay(&batch, Offset(header.base_offset), header.last_offset(), now_ms);
     })
     .await?;
-    producers.set_recovered();
+    if log.may_have_lost() {
+        producers.allow_a_gap();
+    }
     Ok(producers)
 }

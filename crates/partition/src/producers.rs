@@ -1,7 +1,8 @@
 //! What a partition remembers of idempotent producers (KIP-98, KIP-360): pure state, derived from the log alone.
 //!
 //! A live append asks [`Producers::check`] first and, once the batch has its offset, calls [`Producers::replay`];
-//! recovery calls only `replay`. So the answer after a restart is the answer before it.
+//! recovery calls only `replay`. So the answer after a restart is the answer before it, except where a log may have lost what was
+//! acknowledged: [`Producers::allow_a_gap`].
 //!
 //! What always holds: at most [`PRODUCERS_LIMIT`] producers are known, each by 1 to [`BATCHES_KEPT`] batches, oldest first. Their
 //! sequences follow one another, except where a log lost its end with permission (`write.caching`) or compaction took a batch.
@@ -83,8 +84,27 @@ struct Producer {
     /// Wall-clock milliseconds of the last append, for expiry.
     last_append_ms: i64,
     batches: VecDeque<KeptBatch>,
-    /// What it wrote is all from before the log was opened.
-    recovered: bool,
+    gap: Gap,
+}
+
+/// Which sequence may come next although it does not follow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Gap {
+    None,
+    /// Any that lies ahead.
+    Any,
+    /// This one: it came first, and could not be appended.
+    Before(i32),
+}
+
+impl Gap {
+    fn allows(self, sequence: i32) -> bool {
+        match self {
+            Gap::None => false,
+            Gap::Any => true,
+            Gap::Before(first) => sequence == first,
+        }
+    }
 }
 
 /// A producer as DescribeProducers shows it.
@@ -127,17 +147,15 @@ impl Producers {
 
     /// Decides about a batch in append order. Changes nothing.
     ///
-    /// A producer that is not known may start with any sequence (KIP-360: its state may have expired). So may one, if the log
-    /// `may_have_lost` its end with what was acknowledged of it, that has not come back since the log was opened, but not
-    /// with one that is there already: for the producer nothing is missing, and most clients never recover from being told so.
-    pub fn check(&self, batch: &ProducerBatch, may_have_lost: bool) -> SequenceCheck {
+    /// A producer that is not known may start with any sequence (KIP-360: its state may have expired).
+    pub fn check(&self, batch: &ProducerBatch) -> SequenceCheck {
         let Some(producer) = self.by_id.get(&batch.producer_id) else { return SequenceCheck::Next };
         if batch.producer_epoch < producer.epoch {
             return SequenceCheck::Fenced { current: producer.epoch };
         }
-        let lost = may_have_lost && producer.recovered;
+        let gap = producer.gap.allows(batch.first_sequence);
         if batch.producer_epoch > producer.epoch {
-            return if batch.first_sequence == 0 || lost {
+            return if batch.first_sequence == 0 || gap {
                 SequenceCheck::Next
             } else {
                 SequenceCheck::OutOfOrder { expected: 0 }
@@ -148,16 +166,28 @@ impl Producers {
         }
         let Some(last) = producer.batches.back() else { return SequenceCheck::Next };
         let expected = sequence_plus(last.last_sequence, 1);
-        if batch.first_sequence == expected || (lost && is_ahead(batch.first_sequence, expected)) {
+        if batch.first_sequence == expected || (gap && is_ahead(batch.first_sequence, expected)) {
             SequenceCheck::Next
         } else {
             SequenceCheck::OutOfOrder { expected }
         }
     }
 
-    /// All that is known is from before the log was opened.
-    pub fn set_recovered(&mut self) {
-        self.by_id.values_mut().for_each(|producer| producer.recovered = true);
+    /// The log may have lost its end with what was acknowledged of it. So the next batch of each producer may come from further
+    /// ahead, or from a newer epoch that nobody knows: for the producer nothing is missing, and most clients never recover from
+    /// being told so.
+    pub fn allow_a_gap(&mut self) {
+        self.by_id.values_mut().for_each(|producer| producer.gap = Gap::Any);
+    }
+
+    /// A batch that was checked has not been appended after all: if a gap is allowed, it is the one before this batch, or those that
+    /// were sent behind it would be taken in its place.
+    pub fn refused(&mut self, batch: &ProducerBatch) {
+        if let Some(producer) = self.by_id.get_mut(&batch.producer_id)
+            && producer.gap == Gap::Any
+        {
+            producer.gap = Gap::Before(batch.first_sequence);
+        }
     }
 
     /// Takes in a batch that has its place in the log.
@@ -166,10 +196,10 @@ impl Producers {
             epoch: batch.producer_epoch,
             last_append_ms: now_ms,
             batches: VecDeque::new(),
-            recovered: false,
+            gap: Gap::None,
         });
         producer.last_append_ms = now_ms;
-        producer.recovered = false;
+        producer.gap = Gap::None;
         if let Some(before) = producer.batches.back() {
             self.by_last.remove(&before.last);
         }
@@ -294,7 +324,7 @@ pub fn decode(bytes: &[u8]) -> Option<Producers> {
             });
         }
         producers.by_last.insert(batches.back()?.last, id);
-        producers.by_id.insert(id, Producer { epoch, last_append_ms, batches, recovered: false });
+        producers.by_id.insert(id, Producer { epoch, last_append_ms, batches, gap: Gap::None });
     }
     rest.is_empty().then_some(producers)
 }
@@ -320,7 +350,7 @@ mod tests {
         let mut told = Vec::new();
         for &(epoch, first, last) in batches {
             let batch = batch(epoch, first, last);
-            told.push(match producers.check(&batch, false) {
+            told.push(match producers.check(&batch) {
                 SequenceCheck::Next => {
                     let count = (i64::from(last) - i64::from(first)).rem_euclid(1 << 31) + 1;
                     let base = end;
@@ -376,17 +406,28 @@ mod tests {
         let mut producers = Producers::default();
         (0..3).for_each(|n| producers.replay(&batch(2, n, n), Offset(i64::from(n)), Offset(i64::from(n)), 0));
         let wants = SequenceCheck::OutOfOrder { expected: 3 };
-        assert_eq!(producers.check(&batch(2, 9, 9), true), wants, "it was there all the time");
-        producers.set_recovered();
-        assert_eq!(producers.check(&batch(2, 9, 9), false), wants, "nothing was lost");
-        assert_eq!(producers.check(&batch(2, 9, 9), true), SequenceCheck::Next);
-        assert_eq!(producers.check(&batch(3, 4, 4), true), SequenceCheck::Next, "its first batches are lost");
-        assert!(matches!(producers.check(&batch(2, 2, 2), true), SequenceCheck::Duplicate { base: Offset(2), .. }));
-        assert_eq!(producers.check(&batch(2, 1, 2), true), wants, "it is behind");
-        assert!(matches!(producers.check(&batch(1, 3, 3), true), SequenceCheck::Fenced { current: 2 }));
+        assert_eq!(producers.check(&batch(2, 9, 9)), wants, "nothing was lost");
+        producers.allow_a_gap();
+        assert_eq!(producers.check(&batch(2, 9, 9)), SequenceCheck::Next);
+        assert_eq!(producers.check(&batch(3, 4, 4)), SequenceCheck::Next, "its first batches are lost");
+        assert!(matches!(producers.check(&batch(2, 2, 2)), SequenceCheck::Duplicate { base: Offset(2), .. }));
+        assert_eq!(producers.check(&batch(2, 1, 2)), wants, "it is behind");
+        assert!(matches!(producers.check(&batch(1, 3, 3)), SequenceCheck::Fenced { current: 2 }));
         producers.replay(&batch(2, 9, 9), Offset(3), Offset(3), 0);
-        assert_eq!(producers.check(&batch(2, 12, 12), true), SequenceCheck::OutOfOrder { expected: 10 });
-        assert!(matches!(producers.check(&batch(2, 9, 9), true), SequenceCheck::Duplicate { base: Offset(3), .. }));
+        assert_eq!(producers.check(&batch(2, 12, 12)), SequenceCheck::OutOfOrder { expected: 10 });
+        assert!(matches!(producers.check(&batch(2, 9, 9)), SequenceCheck::Duplicate { base: Offset(3), .. }));
+    }
+
+    #[test]
+    fn what_was_sent_behind_a_refused_batch_does_not_take_its_place() {
+        let mut producers = Producers::default();
+        producers.replay(&batch(0, 0, 0), Offset(0), Offset(0), 0);
+        producers.allow_a_gap();
+        producers.refused(&batch(0, 7, 7));
+        producers.refused(&batch(0, 8, 8));
+        assert_eq!(producers.check(&batch(0, 8, 8)), SequenceCheck::OutOfOrder { expected: 1 });
+        assert_eq!(producers.check(&batch(0, 7, 7)), SequenceCheck::Next);
+        assert_eq!(producers.check(&batch(0, 1, 1)), SequenceCheck::Next, "it follows");
     }
 
     #[test]
@@ -401,7 +442,7 @@ mod tests {
         producers.replay(&batch(0, 0, 0), Offset(0), Offset(0), 0);
         producers.replay(&batch(0, 1, 1), Offset(1), Offset(1), 0);
         producers.truncate(Offset(1));
-        assert_eq!(producers.check(&batch(0, 1, 1), false), SequenceCheck::Next);
+        assert_eq!(producers.check(&batch(0, 1, 1)), SequenceCheck::Next);
         producers.truncate(Offset(0));
         assert!(producers.is_empty());
     }

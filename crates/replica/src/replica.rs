@@ -140,11 +140,6 @@ impl Replica {
         self.term
     }
 
-    /// Whether appends may be acknowledged from memory now (`write.caching`).
-    pub fn caches(&self) -> bool {
-        self.log.caches()
-    }
-
     /// What part it plays now.
     pub fn role(&self) -> Role {
         self.role.get()

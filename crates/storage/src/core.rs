@@ -13,6 +13,8 @@ use crate::segment::SegmentShard;
 pub(crate) struct Core {
     /// How many shards share the disk.
     pub(crate) shards: u16,
+    /// The journal was found as a clean stop had left it.
+    pub(crate) found_clean: bool,
     pub(crate) config: Rc<StorageConfig>,
     pub(crate) journal: Rc<Journal>,
     pub(crate) segments: Rc<SegmentShard>,
@@ -47,12 +49,14 @@ impl Core {
     /// Nothing in any tail yet.
     pub(crate) fn new(
         shards: u16,
+        found_clean: bool,
         config: Rc<StorageConfig>,
         journal: Rc<Journal>,
         segments: Rc<SegmentShard>,
     ) -> Rc<Self> {
         Rc::new(Core {
             shards,
+            found_clean,
             config,
             journal,
             segments,

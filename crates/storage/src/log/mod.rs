@@ -296,6 +296,11 @@ impl Log {
         self.write_caching().is_some()
     }
 
+    /// Whether what it acknowledged may be missing: it acknowledges from memory, and was found as a crash had left it.
+    pub fn may_have_lost(&self) -> bool {
+        self.caches() && !self.core.found_clean
+    }
+
     /// Rung when written or durable move, at a truncation, when the log start moves and when the log fails. Not when an
     /// append moves [`Frontiers::committable`]; see [`Log::append`].
     pub fn progress(&self) -> &Notify {

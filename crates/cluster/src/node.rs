@@ -26,6 +26,8 @@ use crate::state::ClusterState;
 
 /// `segment.bytes` of the controller's log.
 const CONTROLLER_SEGMENT_BYTES: u64 = 4 << 20;
+/// How long a stop waits for partitions that are just being opened or removed.
+const INSIDE_MAX: Duration = Duration::from_secs(10);
 
 /// Why a node did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -294,7 +296,10 @@ impl Cluster {
         for partition in self.partitions() {
             partition.close();
         }
-        self.gate.close().await;
+        // On a full disk who is inside waits for a commit that never comes; the journals' end decides that.
+        if rt::timeout(INSIDE_MAX, self.gate.close()).await.is_err() {
+            tracing::warn!("partitions are still being opened or removed: the stop goes on without them");
+        }
     }
 
     /// The broker's settings with what was altered at run time laid over them.

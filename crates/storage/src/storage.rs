@@ -85,7 +85,8 @@ impl Storage {
             "journal read"
         );
         let journal = Journal::new(config.clone(), dir, layout.salt, scanned.ring, scanned.last);
-        let core = Core::new(layout.shards, config.clone(), journal, SegmentShard::new(&config));
+        let core =
+            Core::new(layout.shards, scanned.clean, config.clone(), journal, SegmentShard::new(&config));
         let storage = Rc::new(Storage {
             core,
             logs: RefCell::default(),
@@ -306,7 +307,7 @@ impl Storage {
     /// Commits what was appended and marks the journal as shut down in order. Appends are refused from then on. Ends the process
     /// if the disk has no room for that for some seconds.
     pub async fn shutdown(&self) {
-        // While the drain can still make room, and space be found: what was acknowledged from memory depends on it.
+        // While retention, or an administrator, can still make room: what was acknowledged from memory depends on it.
         let _ = rt::timeout(SETTLE_MAX, self.core.journal.settled()).await;
         let keepers = std::mem::take(&mut *self.keepers.borrow_mut());
         for keeper in keepers {

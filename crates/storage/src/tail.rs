@@ -1,7 +1,8 @@
 //! The end of a log in memory: entries that are in the journal (or on their way) and not yet in segments.
 //!
-//! Chunks start small, double while the log is busy and are gone when the tail is empty. A batch lies whole in one
-//! chunk, so readers, the segment writer and the cache share it by reference.
+//! Chunks start small, double while the log is busy and are gone when the tail is empty; one that has become small moves out of
+//! a large chunk. A batch lies whole in one chunk, so readers and the segment writer share it by reference, and the cache if it is
+//! drained together with much else.
 //!
 //! Always: entries follow each other without gaps, in indexes and in offsets.
 

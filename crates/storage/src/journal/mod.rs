@@ -276,24 +276,26 @@ impl Journal {
 
     /// Keeps a spare file ready, as long as the limit allows one. One task per journal.
     pub(crate) async fn prepare_spares(self: Rc<Self>) {
+        let mut told = false;
         loop {
             let turned = self.turned.notified();
             if self.may_prepare() {
                 let bytes = self.next_file_bytes(&self.ring.borrow());
                 match self.create(bytes, true).await {
                     Ok(file) => {
+                        told = false;
                         self.out_of_space.set(false);
                         self.ring.borrow_mut().spares.push(file);
                         self.turned.notify_all();
+                        continue;
                     }
-                    Err(error) => {
-                        if !self.out_of_space.replace(is_full(&error)) {
-                            tracing::warn!(%error, "no spare journal file could be prepared");
-                            self.turned.notify_all();
-                        }
-                        rt::sleep(SPACE_RETRY).await;
-                    }
+                    Err(error) if is_full(&error) => self.lacks_a_file(&error),
+                    // Nobody needs it yet.
+                    Err(error) if !told => tracing::warn!(%error, "no spare journal file could be prepared"),
+                    Err(_) => {}
                 }
+                told = true;
+                rt::sleep(SPACE_RETRY).await;
                 continue;
             }
             turned.await;
@@ -321,7 +323,9 @@ impl Journal {
 
     async fn commit(&self, commit: Gathering, clean: bool) {
         let length = commit.length();
-        self.make_room(commit.number, commit.size()).await;
+        if !self.make_room(commit.number, commit.size()).await {
+            return;
+        }
         let (sealed, generation) = self.seal(commit, clean);
         let Sealed { number, buffers, members, size } = sealed;
         let (file, at) = self.claim(size);
@@ -360,10 +364,10 @@ impl Journal {
         (head.inner.file.clone(), at)
     }
 
-    /// Sees to a head with room for a commit of this size.
-    async fn make_room(&self, number: u64, size: u64) {
+    /// Sees to a head with room for a commit of this size. False if there is none for the mark of a clean stop.
+    async fn make_room(&self, number: u64, size: u64) -> bool {
         if self.ring.borrow().has_room(size) {
-            return;
+            return true;
         }
         let needed = BLOCK as u64 + size;
         let spare = self.ring.borrow_mut().take_spare(needed);
@@ -371,7 +375,8 @@ impl Journal {
             Some(spare) => spare,
             None => {
                 let usual = self.next_file_bytes(&self.ring.borrow());
-                self.create_at_last(needed, usual).await
+                let Some(file) = self.create_at_last(needed, usual).await else { return false };
+                file
             }
         };
         let generation = self.ring.borrow().next_generation;
@@ -383,39 +388,56 @@ impl Journal {
         written.unwrap_or_else(|error| self.fail("write", &error));
         self.ring.borrow_mut().push_head(next, generation, BLOCK as u64);
         self.turned.notify_all();
+        true
     }
 
     /// No spare was ready. A file that was not written before is slower, and better than waiting; on a full disk there
     /// is nothing but to wait until one is recycled or space is made.
-    async fn create_at_last(&self, needed: u64, usual: u64) -> JournalFile {
+    /// `None` if it is closed, and has waited for long enough.
+    async fn create_at_last(&self, needed: u64, usual: u64) -> Option<JournalFile> {
         let (mut bytes, mut last_retries) = (needed.max(usual), 0);
         loop {
             match self.create(bytes, false).await {
                 Ok(file) => {
                     self.out_of_space.set(false);
-                    return file;
+                    return Some(file);
                 }
                 // A smaller one may still fit: what it holds sets space free sooner than anything else does.
                 Err(error) if is_full(&error) && bytes > needed => bytes = needed,
                 Err(error) if is_full(&error) || is_out_of_handles(&error) => {
-                    if !self.out_of_space.replace(true) {
-                        tracing::warn!(%error, "the journal waits for a file");
-                        self.turned.notify_all();
-                    }
+                    self.lacks_a_file(&error);
                     rt::sleep(SPACE_RETRY).await;
                     last_retries += u32::from(self.closing.get());
                     if last_retries > LAST_RETRIES {
-                        let bytes = self.unflushed_bytes.get();
-                        tracing::error!(bytes, "the disk has no room for what was not flushed: it is lost");
-                        self.fail("create", &error);
+                        return self.end_without_file(&error);
                     }
                     if let Some(spare) = self.ring.borrow_mut().take_spare(needed) {
-                        return spare;
+                        self.out_of_space.set(false);
+                        return Some(spare);
                     }
                 }
                 Err(error) => self.fail("create", &error),
             }
         }
+    }
+
+    /// It goes on when it has one. Told once, to all who look at space.
+    fn lacks_a_file(&self, error: &io::Error) {
+        if !self.out_of_space.replace(true) {
+            tracing::warn!(%error, "the journal has no room for a file");
+            self.turned.notify_all();
+        }
+    }
+
+    /// There is no file for the last commit. Ends the process if that holds anything.
+    fn end_without_file(&self, error: &io::Error) -> Option<JournalFile> {
+        let bytes = self.unflushed_bytes.get();
+        if bytes > 0 {
+            tracing::error!(bytes, "what was not flushed is lost, with all that topics with write.caching acknowledged of it");
+            self.fail("create", error);
+        }
+        tracing::warn!("there is no room for the mark of a clean stop: the next start reads the journal as after a crash");
+        None
     }
 
     async fn create(&self, bytes: u64, written: bool) -> io::Result<JournalFile> {

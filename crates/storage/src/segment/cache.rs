@@ -13,8 +13,8 @@ use bytes::Bytes;
 
 /// What a run costs beside the memory that its batches keep alive: its places in both maps.
 const RUN_OVERHEAD: u64 = 256;
-/// What each batch of it costs: its handle.
-const BATCH_OVERHEAD: u64 = 64;
+/// What each batch of it costs: its handle, and what counts who shares its memory.
+const BATCH_OVERHEAD: u64 = 112;
 
 /// A batch as readers share it.
 #[derive(Clone, PartialEq, Eq, Debug)]

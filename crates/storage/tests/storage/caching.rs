@@ -322,7 +322,8 @@ fn a_stop_without_room_waits_for_some_time() {
             assert!(is_committable(&log) && storage.stats().journal.unflushed_bytes > 200_000);
             if room_comes {
                 let gone = async move {
-                    rt::sleep(Duration::from_secs(2)).await;
+                    // As the last retries alone would not live to see.
+                    rt::sleep(Duration::from_secs(8)).await;
                     rt::fs::remove_file(filler).await.expect("it is removed");
                 };
                 rt::spawn(rt::Group::Kafka, gone).detach();

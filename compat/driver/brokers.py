@@ -15,7 +15,6 @@ import typing
 from . import tools
 
 READY_SECONDS = 60
-STOP_SECONDS = 30
 
 
 def choose(options: argparse.Namespace, suite: typing.Any, out: typing.TextIO) -> typing.ContextManager["Broker"]:
@@ -96,14 +95,16 @@ class Process(Broker):
             raise tools.Failed(f"the broker ended by itself with {code}; see {self.log}")
         self.child.send_signal(signal.SIGTERM)
         try:
-            code = self.child.wait(STOP_SECONDS)
+            code = self.child.wait(self.STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise tools.Failed(f"the broker did not stop within {STOP_SECONDS} s of SIGTERM") from None
+            raise tools.Failed(f"the broker did not stop within {self.STOP_SECONDS} s of SIGTERM") from None
         if code not in self.GOOD_ENDS:
             raise tools.Failed(f"the broker ended with {code} after SIGTERM; see {self.log}")
 
     GOOD_ENDS = (0,)
+    #: How long an orderly end may take.
+    STOP_SECONDS = 30
 
 
 class Ailurus(Process):
@@ -140,6 +141,8 @@ class Kafka(Process):
 
     # The JVM says 128 + SIGTERM after an orderly end.
     GOOD_ENDS = (0, 143)
+    # With 10,000 partitions a minute is not enough.
+    STOP_SECONDS = 180
     #: What the suites need is a small one.
     jvm: typing.ClassVar[list[str]] = ["-Xmx1g", "-XX:+UseSerialGC"]
 

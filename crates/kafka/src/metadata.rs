@@ -22,7 +22,8 @@ use ailurus_wire::{ErrorCode, Str, TopicId};
 use crate::dispatch::Request;
 use crate::entries::once;
 use crate::nodes::{Endpoint, Nodes};
-use crate::topics::{refusal_code, total_partitions};
+use crate::server::KafkaShard;
+use crate::topics::{copies_by_default, refusal_code, total_partitions};
 
 /// How long a request that creates a topic by naming it waits until the topic can be used.
 const AUTO_CREATE_TIME: Duration = Duration::from_secs(5);
@@ -115,7 +116,7 @@ async fn auto_create(request: &Request, wanted: &[Wanted], allowed: bool) -> Has
         errors.extend(legal.into_iter().map(|name| (name, ErrorCode::UnknownTopicOrPartition)));
         return errors;
     }
-    let topics: Vec<NewTopic> = legal.iter().map(|name| auto_created(cluster, name)).collect();
+    let topics: Vec<NewTopic> = legal.iter().map(|name| auto_created(&request.shard, name)).collect();
     // As in Kafka, where so many would be one request to create them: they stay unknown.
     if bound_partitions(total_partitions(cluster, &topics)).is_err() {
         errors.extend(legal.into_iter().map(|name| (name, ErrorCode::UnknownTopicOrPartition)));
@@ -137,8 +138,11 @@ async fn auto_create(request: &Request, wanted: &[Wanted], allowed: bool) -> Has
 }
 
 /// A topic that springs up because somebody named it.
-fn auto_created(cluster: &Cluster, name: &str) -> NewTopic {
-    if name == OFFSETS_TOPIC { cluster.offsets_topic() } else { NewTopic { name: name.into(), ..Default::default() } }
+fn auto_created(shard: &KafkaShard, name: &str) -> NewTopic {
+    if name == OFFSETS_TOPIC {
+        return shard.cluster.offsets_topic();
+    }
+    NewTopic { name: name.into(), replication_factor: copies_by_default(shard), ..Default::default() }
 }
 
 fn describe_wanted(

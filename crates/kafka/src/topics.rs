@@ -131,8 +131,11 @@ fn plain_topic(shard: &KafkaShard, topic: &CreatableTopic) -> Result<NewTopic, T
     let assignment = |assignment: &ailurus_wire::create_topics::CreatableReplicaAssignment| {
         Ok((assignment.partition_index, brokers(&shard.nodes, &assignment.broker_ids)?))
     };
-    let factor = (topic.replication_factor != -1)
-        .then(|| shard.nodes.copies(topic.replication_factor, shard.cluster.state().nodes().len()));
+    let factor = match topic.replication_factor {
+        -1 if topic.assignments.is_empty() => copies_by_default(shard),
+        -1 => None,
+        asked => Some(shard.nodes.copies(asked, shard.cluster.state().nodes().len())),
+    };
     Ok(NewTopic {
         name: topic.name.to_string(),
         partitions: (topic.num_partitions != -1).then_some(topic.num_partitions),
@@ -140,6 +143,13 @@ fn plain_topic(shard: &KafkaShard, topic: &CreatableTopic) -> Result<NewTopic, T
         assignments: topic.assignments.iter().map(assignment).collect::<Result<_, _>>()?,
         configs,
     })
+}
+
+/// The number of copies of a topic for which nobody asked for one, if it is not simply the broker's default.
+pub(crate) fn copies_by_default(shard: &KafkaShard) -> Option<i16> {
+    let default = i16::try_from(shard.cluster.settings().default_replication_factor).ok()?;
+    let copies = shard.nodes.copies(default, shard.cluster.state().nodes().len());
+    (copies != default).then_some(copies)
 }
 
 /// The brokers that shall have a partition.

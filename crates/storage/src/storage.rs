@@ -85,8 +85,7 @@ impl Storage {
             "journal read"
         );
         let journal = Journal::new(config.clone(), dir, layout.salt, scanned.ring, scanned.last);
-        let core =
-            Core::new(layout.shards, scanned.clean, config.clone(), journal, SegmentShard::new(&config));
+        let core = Core::new(layout.shards, scanned.clean, config.clone(), journal, SegmentShard::new(&config));
         let storage = Rc::new(Storage {
             core,
             logs: RefCell::default(),

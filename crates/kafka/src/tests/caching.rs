@@ -120,9 +120,9 @@ fn flush_ms_is_a_setting_of_the_topic() {
     });
 }
 
-/// A stop may be cut short: what was acknowledged before it is on its way to the disk before anything else happens.
+/// What the first signal asks for, since a second one may cut the stop short.
 #[test]
-fn a_stop_flushes_first_on_every_shard() {
+fn what_is_cached_on_any_shard_is_flushed_when_asked_for() {
     on_slow_disk(&[("write.caching", "true"), ("log.flush.interval.ms", "3600000")], |broker| async move {
         let owner = |topic: &str| broker.cluster.local().shard_of(broker.target(topic, 0));
         for topic in ["t", "u"] {

@@ -191,6 +191,19 @@ fn as_many_copies_as_nodes_are_as_many_as_brokers() {
     });
 }
 
+/// A configuration that was written for as many brokers as there are shards now.
+#[test]
+fn a_default_number_of_copies_is_one_of_brokers_as_well() {
+    const DEFAULT: [(&str, &str); 3] = [DIRECT[0], DIRECT[1], ("default.replication.factor", "3")];
+    on_shards_with(3, &DEFAULT, |broker| async move {
+        assert_eq!(copied(broker, "t", -1, true).await, (ErrorCode::None, 3, 1));
+        assert_eq!(copied(broker, "t", -1, false).await, (ErrorCode::None, 3, 1));
+        let told = metadata(broker, "made-by-asking").await.topics.remove(0);
+        assert_eq!(told.error_code, ErrorCode::None);
+        assert!(told.partitions.iter().all(|partition| partition.replica_nodes.len() == 1));
+    });
+}
+
 /// Adds a partition with these replicas; how that went.
 async fn add(broker: Broker, name: &str, count: i32, ids: &[i32]) -> ErrorCode {
     let assignments = Some(vec![CreatePartitionsAssignment { broker_ids: ids.to_vec() }]);

@@ -433,10 +433,15 @@ impl Journal {
     fn end_without_file(&self, error: &io::Error) -> Option<JournalFile> {
         let bytes = self.unflushed_bytes.get();
         if bytes > 0 {
-            tracing::error!(bytes, "what was not flushed is lost, with all that topics with write.caching acknowledged of it");
+            tracing::error!(
+                bytes,
+                "what was not flushed is lost, with all that topics with write.caching acknowledged of it"
+            );
             self.fail("create", error);
         }
-        tracing::warn!("there is no room for the mark of a clean stop: the next start reads the journal as after a crash");
+        tracing::warn!(
+            "there is no room for the mark of a clean stop: the next start reads the journal as after a crash"
+        );
         None
     }
 

@@ -1,6 +1,6 @@
-"""Two shards and an unpinned load at a fixed 10 MB/s: what hopping between shards costs.
+"""Two shards and an unpinned load at a fixed 5 MB/s: what hopping between shards costs.
 
-The load of W1 at its middle rate: at its highest, load and broker together take all of both cores, and latency is that of a queue
+The load of W1 at its lowest rate: at the others load and broker together take all of both cores, and latency is that of a queue
 which grows. *ailurus* shows one node and hops to the shard that owns a partition, *ailurus-direct*
 (`shard.direct=true`) shows each shard as a node of its own.
 """
@@ -12,7 +12,7 @@ from subjects import D, R, TWO_SHARED, Subject
 from .w1_latency import shape
 
 NAME = "shared"
-ABOUT = "two shards, load unpinned at 10 MB/s: CPU per GB, crossings, hop against shard-direct"
+ABOUT = "two shards, load unpinned at 5 MB/s: CPU per GB, crossings, hop against shard-direct"
 MINUTES = 10
 COLUMNS = {
     "cpu_s_per_gb": "broker CPU s/GB",
@@ -24,7 +24,7 @@ COLUMNS = {
     "switches_per_s": "switches/s",
     "flushes_per_s": "flushes/s",
 }
-RATE_MB = 10
+RATE_MB = 5
 
 
 def measure(bench: Bench) -> None:

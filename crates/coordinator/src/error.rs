@@ -49,8 +49,10 @@ errors! {
     InvalidSessionTimeout,
     /// The group is rebalancing: join again.
     RebalanceInProgress,
-    /// A string is longer than a record of `__consumer_offsets` can hold.
+    /// A string is longer than a record of `__consumer_offsets` can hold, or there are more entries than any client has.
     InvalidRequest,
+    /// One commit has more offsets than are stored at once.
+    InvalidCommitOffsetSize,
     /// The group has members and cannot be deleted.
     NonEmptyGroup,
     /// There is no such group.

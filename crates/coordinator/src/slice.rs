@@ -37,6 +37,20 @@ pub fn slice_of(group_id: &str, partitions: i32) -> PartitionId {
     PartitionId(hash.checked_abs().unwrap_or(0) % partitions)
 }
 
+/// More protocols than this no client speaks. They are held against each other by name.
+const PROTOCOLS_MAX: usize = 100;
+/// What one request may store or remove at once, in bytes of records. Each has the names of its group and of its topic, however
+/// few bytes the request spends on an entry.
+const STORED_BYTES_MAX: usize = 32 << 20;
+/// What a record takes beside its names.
+const RECORD_BYTES: usize = 64;
+
+/// Whether records of so many partitions of these topics may be written at once.
+fn is_storable<'a>(group: &str, topics: impl Iterator<Item = (&'a str, usize)>) -> bool {
+    let bytes = topics.map(|(topic, partitions)| partitions * (group.len() + topic.len() + RECORD_BYTES));
+    bytes.sum::<usize>() <= STORED_BYTES_MAX
+}
+
 /// See the module.
 pub struct Slice {
     config: Rc<GroupConfig>,
@@ -100,6 +114,7 @@ impl Slice {
             && request.instance_id.as_deref().is_none_or(id_room)
             && string_fits(&request.client_host)
             && string_fits(&request.protocol_type)
+            && request.protocols.len() <= PROTOCOLS_MAX
             && request.protocols.iter().all(|protocol| string_fits(&protocol.name))
             && request.protocols.iter().map(|protocol| protocol.metadata.len()).sum::<usize>() <= METADATA_BYTES_MAX;
         if !fits {
@@ -171,6 +186,9 @@ impl Slice {
             // A generation of a group that is not here (any more): the member joins again.
             None => Err(GroupError::IllegalGeneration),
         };
+        let topics = request.topics.iter().map(|(topic, partitions)| (topic.as_str(), partitions.len()));
+        let storable = is_storable(&request.group_id, topics);
+        let checked = checked.and(if storable { Ok(()) } else { Err(GroupError::InvalidCommitOffsetSize) });
         if let Err(error) = checked {
             let refuse = |partition: crate::request::CommitPartition| (partition.partition, Some(error));
             let topics = request.topics.into_iter();
@@ -201,6 +219,9 @@ impl Slice {
     ) -> Result<PartitionErrors, GroupError> {
         let group_id = request.group_id.clone();
         self.check_exists(&group_id)?;
+        if !is_storable(&group_id, request.topics.iter().map(|(topic, all)| (topic.as_str(), all.len()))) {
+            return Err(GroupError::InvalidRequest);
+        }
         self.with_group(now, &group_id, effects, |group, cx| group.delete_offsets(cx, request))
     }
 
@@ -231,7 +252,11 @@ impl Slice {
             return Vec::new();
         }
         let groups = self.groups.values().map(|slot| &slot.group);
-        let listed = groups.filter(|group| wanted(&filter.states, group.state().name())).map(|group| ListedGroup {
+        // A filter may name more than there are states: each of those is looked up once.
+        let mut known = HashMap::default();
+        let mut is_wanted =
+            |state: GroupState| *known.entry(state.name()).or_insert_with(|| wanted(&filter.states, state.name()));
+        let listed = groups.filter(|group| is_wanted(group.state())).map(|group| ListedGroup {
             group_id: group.id().to_string(),
             protocol_type: group.protocol_type().to_owned(),
             state: group.state(),
@@ -504,6 +529,36 @@ mod tests {
         drop(one);
         assert_eq!(held.get(), 0);
         assert_eq!(join(&mut other, "h", "", 60_000).0, None);
+    }
+
+    #[test]
+    fn a_short_request_stores_no_thousandfold() {
+        let now = Now { tick: Tick(0), unix_ms: 0 };
+        let (mut slice, mut effects) = (Slice::new(Rc::default()), Effects::default());
+        let long = "x".repeat(i16::MAX as usize);
+        let mut commit = |group: &str, count: usize| {
+            let partition = |_| crate::request::CommitPartition {
+                partition: 0,
+                offset: 1,
+                leader_epoch: -1,
+                metadata: String::new(),
+            };
+            let topics = vec![("t".to_owned(), (0..count).map(partition).collect())];
+            let request = CommitRequest { group_id: group.to_owned(), generation: -1, topics, ..Default::default() };
+            slice.commit(now, request, &mut effects)[0].1[0].1
+        };
+        assert_eq!(commit(&long, 1000), None);
+        assert_eq!(commit(&long, 1030), Some(GroupError::InvalidCommitOffsetSize));
+        assert_eq!(commit("g", 100_000), None, "who has many partitions has short names");
+        let records = std::mem::take(&mut effects.records);
+        assert_eq!(records.len(), 101_000);
+        slice.appended(now, &records, &mut effects);
+        let mut delete = |count| {
+            let topics = vec![("t".to_owned(), vec![0; count])];
+            let request = OffsetDeleteRequest { group_id: long.clone(), topics };
+            slice.delete_offsets(now, request, &mut effects).err()
+        };
+        assert_eq!((delete(1000), delete(1030)), (None, Some(GroupError::InvalidRequest)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use ailurus_base::HashSet;
+use ailurus_base::{HashMap, HashSet};
 
 /// Those of `keys` that come more than once.
 pub(crate) fn repeated<K: Hash + Eq + Clone>(keys: impl IntoIterator<Item = K>) -> HashSet<K> {
@@ -17,6 +17,17 @@ pub(crate) fn once<T, K: Hash + Eq>(entries: Vec<T>, key: impl Fn(&T) -> K) -> V
     entries.into_iter().filter(|entry| seen.insert(key(entry))).collect()
 }
 
+/// Names with numbers, without the pairs that came before. A name may come again with others.
+pub(crate) fn distinct<K: Hash + Eq + Clone>(entries: impl Iterator<Item = (K, Vec<i32>)>) -> Vec<(K, Vec<i32>)> {
+    let mut seen: HashMap<K, HashSet<i32>> = HashMap::default();
+    let rest = |(name, mut numbers): (K, Vec<i32>)| {
+        let seen = seen.entry(name.clone()).or_default();
+        numbers.retain(|number| seen.insert(*number));
+        (name, numbers)
+    };
+    entries.map(rest).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,6 +35,13 @@ mod tests {
     #[test]
     fn the_first_of_equals_stays_in_its_place() {
         assert_eq!(once(vec![(2, 'a'), (1, 'b'), (2, 'c'), (3, 'd')], |entry| entry.0), [(2, 'a'), (1, 'b'), (3, 'd')]);
+    }
+
+    #[test]
+    fn a_pair_comes_once_and_a_name_with_all_of_its_numbers() {
+        let entries = [('a', vec![1, 2, 1]), ('b', vec![1]), ('a', vec![2, 3]), ('b', vec![1])];
+        let left = [('a', vec![1, 2]), ('b', vec![1]), ('a', vec![3]), ('b', vec![])];
+        assert_eq!(distinct(entries.into_iter()), left);
     }
 
     #[test]

@@ -25,6 +25,9 @@ use crate::entries::once;
 /// How long FindCoordinator waits, for all of its groups together, until their coordinators are there: `__consumer_offsets` may
 /// have to be created.
 const FIND_TIME: Duration = Duration::from_secs(5);
+/// How long it waits where that topic is there. One partition of it may be offline, and the connection that asks for its groups
+/// may be the one that fetches.
+const FIND_TIME_THERE: Duration = Duration::from_millis(500);
 
 /// FindCoordinator's types of key.
 const GROUP: i8 = 0;
@@ -57,7 +60,9 @@ pub(crate) async fn find_coordinator(
 ) -> find_coordinator::FindCoordinatorResponse {
     let batched = request.version() >= 4;
     let keys = if batched { body.coordinator_keys } else { vec![body.key] };
-    let (mut found, deadline) = (Vec::new(), rt::now() + FIND_TIME);
+    let there = request.shard.cluster.state().topic(OFFSETS_TOPIC).is_some();
+    let deadline = rt::now() + if there { FIND_TIME_THERE } else { FIND_TIME };
+    let mut found = Vec::new();
     for key in keys {
         found.push(find(request, body.key_type, key, deadline).await);
     }

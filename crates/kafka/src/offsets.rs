@@ -9,7 +9,7 @@ use ailurus_wire::{ErrorCode, Str};
 use ailurus_wire::{offset_commit, offset_delete, offset_fetch};
 
 use crate::dispatch::{Request, enqueued};
-use crate::entries::once;
+use crate::entries::{distinct, once};
 use crate::groups::code;
 use crate::list_offsets::target;
 
@@ -114,9 +114,7 @@ pub(crate) async fn offset_fetch(
     if request.version() >= 8 {
         return fetch_groups(request, body).await;
     }
-    let topics = body.topics.as_ref().map(|topics| {
-        topics.iter().map(|topic| (topic.name.to_string(), topic.partition_indexes.clone())).collect::<Vec<_>>()
-    });
+    let topics = body.topics.map(|topics| named(topics.into_iter().map(|topic| (topic.name, topic.partition_indexes))));
     let asked = topics.clone().unwrap_or_default();
     let fetch = FetchRequest { group_id: body.group_id.to_string(), member_epoch: -1, topics };
     let fetched = request.shard.groups.fetch(vec![fetch]).await.pop().expect("one group was asked for");
@@ -141,6 +139,11 @@ pub(crate) async fn offset_fetch(
     }
 }
 
+/// Partitions that are asked for, each once: a short request must not make an answer a thousand times its size.
+fn named(topics: impl Iterator<Item = (Str, Vec<i32>)>) -> Vec<(String, Vec<i32>)> {
+    distinct(topics).into_iter().map(|(name, indexes)| (name.to_string(), indexes)).collect()
+}
+
 /// The partitions that were asked for, without offsets.
 fn nowhere(asked: Vec<(String, Vec<i32>)>) -> FetchedTopics {
     let none = |partition| FetchedPartition { partition, offset: -1, leader_epoch: -1, metadata: String::new() };
@@ -155,9 +158,10 @@ async fn fetch_groups(
     let fetch = |group: &offset_fetch::OffsetFetchRequestGroup| FetchRequest {
         group_id: group.group_id.to_string(),
         member_epoch: group.member_epoch,
-        topics: group.topics.as_ref().map(|topics| {
-            topics.iter().map(|topic| (topic.name.to_string(), topic.partition_indexes.clone())).collect()
-        }),
+        topics: group
+            .topics
+            .as_ref()
+            .map(|topics| named(topics.iter().map(|topic| (topic.name.clone(), topic.partition_indexes.clone())))),
     };
     let fetched = request.shard.groups.fetch(groups.iter().map(fetch).collect()).await;
     let partition = |partition: FetchedPartition| offset_fetch::OffsetFetchResponsePartitions {

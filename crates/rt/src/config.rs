@@ -88,7 +88,7 @@ pub enum Backend {
 /// How a shard waits for others before it sleeps. An idle machine sleeps in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spin {
-    /// [`Spin::Adaptive`] with 50 us, but off where shards would take CPU from each other or from a cgroup quota.
+    /// [`Spin::Adaptive`] with 10 us, but off where shards would take CPU from each other or from a cgroup quota.
     Auto,
     /// Looks at the rings for up to `max` before it sleeps, as long as that has been worth it lately.
     Adaptive {

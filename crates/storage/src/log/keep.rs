@@ -223,12 +223,13 @@ impl Log {
 
     /// Removes segments before the log start. What is still in the tail before it is drained like the rest, and then goes.
     async fn drop_files(&self) -> Result<(), SegmentError> {
-        let (start, end) = (self.state.borrow().durable_start, self.segments.end());
-        if self.segments.start_offset() >= start.offset {
+        if self.segments.start_offset() >= self.state.borrow().durable_start.offset {
             return Ok(());
         }
         let _keeper = self.keeper.acquire(1).await;
-        let upto = if start.index < end.index { start } else { self.segments.end() };
+        // Not before: a drain that was under way has moved the end, and what it wrote stays.
+        let (start, end) = (self.state.borrow().durable_start, self.segments.end());
+        let upto = if start.index < end.index { start } else { end };
         self.segments.truncate_prefix(upto).await.map_err(|error| self.failed_with_segments(error))
     }
 

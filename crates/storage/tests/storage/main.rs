@@ -12,7 +12,9 @@ use ailurus_record::{BatchBuilder, BatchHeader};
 use ailurus_rt as rt;
 use ailurus_rt::sim::disk::{DiskFaults, DiskOp};
 use ailurus_rt::sim::{Outcome, Sim, SimConfig, seeds};
-use ailurus_storage::{DataDir, Entry, HardState, Log, LogConfig, LogId, Storage, StorageConfig, StorageError};
+use ailurus_storage::{
+    DataDir, Entry, HardState, Log, LogConfig, LogId, ReadError, Storage, StorageConfig, StorageError,
+};
 use bytes::Bytes;
 
 mod caching;
@@ -412,6 +414,39 @@ fn a_full_disk_refuses_clients_and_resumes_by_itself() {
             commit(&other, last).await;
         })
         .finished();
+}
+
+/// What a drain writes while the files before the log start go is no part of them.
+#[test]
+fn cleaning_beside_a_drain_takes_nothing_that_stays() {
+    for seed in seeds(20) {
+        sim(seed, DiskFaults { latency: Duration::from_millis(1), ..DiskFaults::default() })
+            .run(|| async {
+                let (often, soon) = (Duration::from_millis(3), Duration::from_millis(5));
+                let config = StorageConfig { drain_idle: soon, clean_interval: often, ..tiny() };
+                let (_dir, storage, _) = open_with(config).await.expect("it opens");
+                // The records are of 1970: whatever is in segments goes, and the log start waits for a flush meanwhile.
+                let log = storage.create_log(id(1), LogConfig::default()).await.expect("it is created");
+                for round in 0..60 {
+                    for _ in 0..1 + rt::random_below(3) {
+                        let last = append(&log, 1000);
+                        commit(&log, last).await;
+                    }
+                    rt::sleep(Duration::from_millis(rt::random_below(20))).await;
+                    let mut next = log.log_start().offset;
+                    while next < log.end_offset() {
+                        next = match log.read(next, log.end_offset(), 4000, true).await {
+                            Ok(read) => read.next,
+                            Err(ReadError::OutOfRange) if next < log.log_start().offset => log.log_start().offset,
+                            Err(error) => panic!("round {round}: {next} of {}: {error}", log.log_start().offset),
+                        };
+                    }
+                }
+                assert!(log.log_start().offset.0 > 30, "it was cleaned all the time");
+                storage.shutdown().await;
+            })
+            .finished();
+    }
 }
 
 /// All shards see the same free space; what they accept together still finds room.

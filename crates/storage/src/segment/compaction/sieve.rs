@@ -41,7 +41,8 @@ impl Sieve<'_> {
         if header.is_control() || header.is_transactional() || header.next_offset() > self.below {
             return Ok(Sieved::Whole);
         }
-        let horizon = self.has_new_tombstone(header, batch)?.then_some(self.now_ms + self.delete_retention_ms);
+        let horizon =
+            self.has_new_tombstone(header, batch)?.then_some(self.now_ms.saturating_add(self.delete_retention_ms));
         let retained = retain(batch, &Limits::STORED, horizon, |record| self.keeps(header, record))?;
         Ok(match retained {
             Retained::Unchanged => Sieved::Whole,

@@ -16,7 +16,7 @@ from subjects import D, ONE_AND_ONE, Subject
 
 NAME = "W9"
 ABOUT = "10, 1,000 and 10,000 partitions"
-MINUTES = 10
+MINUTES = 13
 COLUMNS = {
     "create_s": "creation s",
     "idle_kib_per_partition": "idle KiB per partition",

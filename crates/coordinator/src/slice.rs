@@ -579,13 +579,19 @@ mod tests {
         slice.join(now, Token(0), 1, join("g", &long), &mut effects);
         slice.join(now, Token(1), 2, join("g", &(long + "x")), &mut effects);
         slice.join(now, Token(2), 3, join(&longer, "c"), &mut effects);
+        for (token, protocols) in [(3, PROTOCOLS_MAX), (4, PROTOCOLS_MAX + 1)] {
+            let name = |n| crate::request::Protocol { name: format!("{n}"), metadata: Default::default() };
+            let many = JoinRequest { protocols: (0..protocols).map(name).collect(), ..join("g", "c") };
+            slice.join(now, Token(token), 4, many, &mut effects);
+        }
         let error = |answer: &crate::Answer| match answer {
             crate::Answer::Join(reply) => reply.error,
             crate::Answer::Sync(_) => unreachable!("nobody synced"),
         };
         let errors: Vec<_> = effects.answers.iter().map(|(_, answer)| error(answer)).collect();
         let refused = Some(GroupError::InvalidRequest);
-        assert_eq!(errors, [Some(GroupError::MemberIdRequired), refused, refused]);
+        let asked = Some(GroupError::MemberIdRequired);
+        assert_eq!(errors, [asked, refused, refused, asked, refused]);
 
         let partition =
             crate::request::CommitPartition { partition: 0, offset: 1, leader_epoch: -1, metadata: String::new() };

@@ -26,24 +26,32 @@ pub struct RetentionLimits {
     pub bytes: Option<u64>,
 }
 
-/// How many segments may go, from the oldest on.
+/// Asked of one segment after the other, from the oldest on, until one stays.
 ///
 /// By time, a segment goes when its youngest record is older than the limit; by size, when what remains without it is
 /// still at least the limit, as in Kafka.
-pub fn plan(segments: &[RetentionFacts], limits: RetentionLimits, now_ms: i64, high_watermark: Offset) -> usize {
-    let mut excess = match limits.bytes {
-        Some(limit) => segments.iter().map(|segment| segment.bytes).sum::<u64>().saturating_sub(limit),
-        None => 0,
-    };
-    for (place, segment) in segments.iter().enumerate() {
-        let too_old = limits.ms.is_some_and(|limit| now_ms.saturating_sub(segment.youngest_ms) > limit);
-        let too_much = excess >= segment.bytes && excess > 0;
-        if !(too_old || too_much) || segment.end > high_watermark {
-            return place;
-        }
-        excess = excess.saturating_sub(segment.bytes);
+pub struct RetentionPlan {
+    limits: RetentionLimits,
+    now_ms: i64,
+    high_watermark: Offset,
+    /// Bytes beyond the limit by size that the segments asked about so far leave.
+    excess: u64,
+}
+
+impl RetentionPlan {
+    /// Of segments that take `bytes` together.
+    pub fn new(limits: RetentionLimits, bytes: u64, now_ms: i64, high_watermark: Offset) -> Self {
+        let excess = limits.bytes.map_or(0, |limit| bytes.saturating_sub(limit));
+        RetentionPlan { limits, now_ms, high_watermark, excess }
     }
-    segments.len()
+
+    /// Whether the next segment may go, all before it going.
+    pub fn next_goes(&mut self, segment: &RetentionFacts) -> bool {
+        let too_old = self.limits.ms.is_some_and(|limit| self.now_ms.saturating_sub(segment.youngest_ms) > limit);
+        let too_much = self.excess >= segment.bytes && self.excess > 0;
+        self.excess = self.excess.saturating_sub(segment.bytes);
+        (too_old || too_much) && segment.end <= self.high_watermark
+    }
 }
 
 #[cfg(test)]
@@ -55,7 +63,10 @@ mod tests {
     }
 
     fn gone(of: &[(i64, u64, i64)], ms: Option<i64>, bytes: Option<u64>, now: i64, high_watermark: i64) -> usize {
-        plan(&segments(of), RetentionLimits { ms, bytes }, now, Offset(high_watermark))
+        let (segments, limits) = (segments(of), RetentionLimits { ms, bytes });
+        let all = segments.iter().map(|segment| segment.bytes).sum();
+        let mut plan = RetentionPlan::new(limits, all, now, Offset(high_watermark));
+        segments.iter().take_while(|segment| plan.next_goes(segment)).count()
     }
 
     #[test]

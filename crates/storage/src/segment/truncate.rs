@@ -12,8 +12,9 @@ use ailurus_rt::{IoClass, fs};
 use super::append::read_tail;
 use super::header::FILE_HEADER_LEN;
 use super::read::{Seek, Source};
-use super::retention::{self, RetentionFacts, RetentionLimits};
+use super::retention::{RetentionFacts, RetentionLimits, RetentionPlan};
 use super::set::{Growing, Segment, SegmentSet, absent_is_fine};
+use super::summary::Summary;
 use super::{Position, SegmentError};
 
 impl SegmentSet {
@@ -220,45 +221,45 @@ impl SegmentSet {
     }
 
     async fn try_retention(&self, now_ms: i64, high_watermark: Offset) -> Result<Option<Position>, SegmentError> {
-        let (limits, closed) = {
+        let (mut plan, closed) = {
             let state = self.state.borrow();
             let config = &state.config;
             if !config.delete {
                 return Ok(None);
             }
-            (RetentionLimits { ms: config.retention_ms, bytes: config.retention_bytes }, state.closed.clone())
+            let limits = RetentionLimits { ms: config.retention_ms, bytes: config.retention_bytes };
+            (RetentionPlan::new(limits, state.size_bytes(), now_ms, high_watermark), state.closed.clone())
         };
-        let mut known = 0;
         // Facts cost a read the first time, so a segment is only looked at once all before it may go. One that cannot be
-        // read is taken for young, as if it were not known yet.
-        loop {
-            let facts = self.retention_facts(known);
-            let count = retention::plan(&facts, limits, now_ms, high_watermark);
-            if count < known || known >= closed.len() {
-                return self.start_behind(count).await;
-            }
+        // read is taken for young.
+        for (place, segment) in closed.iter().enumerate() {
             self.check_online()?;
-            if let Err(error) = self.summary(&closed[known]).await {
-                tracing::warn!(group = self.group.0, %error, "a segment is taken for young");
+            let youngest_ms = self.summary(segment).await.map_or_else(
+                |error| {
+                    tracing::warn!(group = self.group.0, %error, "a segment is taken for young");
+                    i64::MAX
+                },
+                |summary| youngest_ms(&summary),
+            );
+            let end = self.state.borrow().end_of(place);
+            if !plan.next_goes(&RetentionFacts { end, bytes: segment.bytes, youngest_ms }) {
+                return self.start_behind(place).await;
             }
-            known += 1;
+            ailurus_rt::yield_if_needed().await;
         }
-    }
-
-    fn retention_facts(&self, known: usize) -> Vec<RetentionFacts> {
-        let state = self.state.borrow();
-        let youngest = |max_timestamp: i64, created_ms| if max_timestamp >= 0 { max_timestamp } else { created_ms };
-        let closed = state.closed.iter().enumerate().map(|(place, segment)| {
-            let summary = segment.summary.get().filter(|_| place < known);
-            let youngest_ms = summary.map_or(i64::MAX, |known| youngest(known.max_timestamp, known.created_ms));
-            RetentionFacts { end: state.end_of(place), bytes: segment.bytes, youngest_ms }
-        });
-        let growing = state.growing.iter().filter(|growing| growing.has_records()).map(|growing| {
-            let summary = &growing.summary;
-            let youngest_ms = youngest(summary.max_timestamp, summary.created_ms);
-            RetentionFacts { end: state.end.offset, bytes: summary.bytes, youngest_ms }
-        });
-        closed.chain(growing).collect()
+        let growing = {
+            let state = self.state.borrow();
+            // It may have been closed meanwhile, and is looked at the next time.
+            let growing =
+                state.growing.as_ref().filter(|growing| growing.has_records() && state.closed.len() == closed.len());
+            growing.map(|Growing { summary, .. }| RetentionFacts {
+                end: state.end.offset,
+                bytes: summary.bytes,
+                youngest_ms: youngest_ms(summary),
+            })
+        };
+        let goes = growing.is_some_and(|growing| plan.next_goes(&growing));
+        self.start_behind(closed.len() + usize::from(goes)).await
     }
 
     /// The place behind the first `count` segments.
@@ -310,4 +311,9 @@ impl SegmentSet {
         let _units = self.writer.acquire(1).await;
         self.state.borrow_mut().failed = true;
     }
+}
+
+/// The largest timestamp of the records of a segment, or when it was made if they have none.
+fn youngest_ms(summary: &Summary) -> i64 {
+    if summary.max_timestamp >= 0 { summary.max_timestamp } else { summary.created_ms }
 }

@@ -187,6 +187,8 @@ pub struct SimDisk {
     boot: u64,
     used_pages: u64,
     fail_in: [Option<u64>; OPS],
+    /// Openings that are let pass, and how many are refused then.
+    lacking: (u64, u64),
     done: [u64; OPS],
 }
 
@@ -204,6 +206,7 @@ impl SimDisk {
             boot: 0,
             used_pages: 0,
             fail_in: [None; OPS],
+            lacking: (0, 0),
             done: [0; OPS],
         }
     }
@@ -224,6 +227,27 @@ impl SimDisk {
     /// Lets the `n`-th operation of this kind from now fail with EIO, once; 0 is the next one.
     pub fn fail_nth(&mut self, op: DiskOp, n: u64) {
         self.fail_in[op as usize] = Some(n);
+    }
+
+    /// Lets `after` openings of files and directories pass and refuses `count` then with EMFILE, as if the process had as many
+    /// open as it may.
+    pub fn lack_handles(&mut self, after: u64, count: u64) {
+        self.lacking = (after, count);
+    }
+
+    fn take_handle(&mut self) -> io::Result<()> {
+        let (after, count) = &mut self.lacking;
+        if *after > 0 {
+            *after -= 1;
+            return Ok(());
+        }
+        match count.checked_sub(1) {
+            Some(left) => {
+                *count = left;
+                Err(EMFILE.into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// How long the executor lets the next operation of this kind take.
@@ -318,8 +342,10 @@ impl SimDisk {
     /// Opens a file.
     ///
     /// # Errors
-    /// ENOENT, EEXIST (`create_new`), EISDIR, ENOTDIR as the system has them, EIO by fault when it must make the file.
+    /// ENOENT, EEXIST (`create_new`), EISDIR, ENOTDIR as the system has them, EIO by fault when it must make the file,
+    /// EMFILE by [`SimDisk::lack_handles`].
     pub fn open(&mut self, path: impl AsRef<Path>, mode: OpenMode) -> io::Result<FileId> {
+        self.take_handle()?;
         let place = self.place(path.as_ref())?;
         let ino = match self.names.lookup(place.0, &place.1) {
             Some(_) if mode.create_new => return Err(EEXIST.into()),
@@ -470,6 +496,7 @@ impl SimDisk {
 
     /// Begins a flush of the names in a directory.
     pub fn flush_dir_begin(&mut self, path: impl AsRef<Path>) -> io::Result<Flush> {
+        self.take_handle()?;
         let ino = self.resolve(path.as_ref())?;
         match self.nodes.get(&ino) {
             Some(Node::Dir) => Ok(self.flush_of(Scope::Dir(ino))),
@@ -775,6 +802,7 @@ struct Errno(i32);
 
 const ENOENT: Errno = Errno(2);
 const EIO: Errno = Errno(5);
+const EMFILE: Errno = Errno(24);
 const EBADF: Errno = Errno(9);
 const EEXIST: Errno = Errno(17);
 const ENOTDIR: Errno = Errno(20);

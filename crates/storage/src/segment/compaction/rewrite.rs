@@ -11,6 +11,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use ailurus_model::Offset;
 use ailurus_record::{Limits, records};
@@ -30,6 +31,9 @@ use crate::segment::read::{Seek, bad_payload, check_adjoins};
 use crate::segment::set::{Segment, SegmentSet, remove_file};
 use crate::segment::summary::Summary;
 use crate::segment::walker::Walked;
+
+/// How long a step that must not stay half done waits before it asks for a file handle again.
+const HANDLE_RETRY: Duration = Duration::from_millis(200);
 
 /// What a pass did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -315,7 +319,7 @@ impl SegmentSet {
         };
         let merged = self.path_of(&new.name.merged(new.end));
         rename(&new.temporary, &merged).await?;
-        self.sync_dir().await?;
+        self.sync_names().await?;
         let segment = self.adopt(range, old, &new, merged.clone());
         for old in old {
             self.shard.forget(old.id);
@@ -325,14 +329,24 @@ impl SegmentSet {
             self.remove_file(&old.name.index()).await?;
         }
         // The last name that tells of the range may only go when no old file can come back.
-        self.sync_dir().await?;
+        self.sync_names().await?;
         let path = self.path_of(&new.name.log());
         rename(&merged, &path).await?;
         segment.path.replace(path);
         segment.pinned.replace(None);
-        self.sync_dir().await?;
+        self.sync_names().await?;
         self.write_sidecar(new.name, &new.summary, &new.index).await;
         Ok(true)
+    }
+
+    /// Makes names durable of which some are changed and some are not yet, however long a file handle is lacking for it.
+    async fn sync_names(&self) -> Result<(), SegmentError> {
+        loop {
+            match self.sync_dir().await {
+                Err(SegmentError::NoHandles { .. }) => ailurus_rt::sleep(HANDLE_RETRY).await,
+                other => return other,
+            }
+        }
     }
 
     /// Where in the list the segments are, if they are all still there.

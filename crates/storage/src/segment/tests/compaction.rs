@@ -247,6 +247,62 @@ fn a_crash_at_any_step_of_compaction_leaves_the_old_or_the_new() {
     assert!(crashes > 50 || seeds(60).count() == 1, "{crashes} crashes say little");
 }
 
+/// A handle that is lacking for a moment takes nothing offline, though names are half changed in between.
+#[test]
+fn a_lack_of_file_handles_at_any_step_of_compaction_passes() {
+    let (mut refused, mut waited) = (0, 0);
+    for after in 0..40 {
+        let mut sim = Sim::new(7, SimConfig { shards: 1, ..SimConfig::default() });
+        let log = Log::new(7);
+        let filled = log.clone();
+        let fill = async move || {
+            let set = open(&filled, SegmentLimits::tiny()).await;
+            for _ in 0..30 {
+                let frames: Vec<Frame> = {
+                    let mut log = filled.borrow_mut();
+                    (0..10).for_each(|_| log.grow());
+                    let end = set.end().index;
+                    log.entries.iter().filter(|entry| entry.index >= end).cloned().collect()
+                };
+                set.append(&frames).await.expect("appends");
+            }
+            checkpoint(&filled, &set).await;
+            set.close().await;
+        };
+        sim.run(fill).finished();
+        sim.disk().lack_handles(after, 3);
+        let compact = async move || {
+            let (config, checkpoint) = (log.borrow().config.clone(), log.borrow().checkpoint.clone());
+            let at = OpenAt { checkpoint: checkpoint.as_ref(), cut: None, start: Position::START };
+            let set = loop {
+                let shard = SegmentShard::with(SegmentLimits::tiny());
+                match SegmentSet::open(shard, dir(), GROUP, config.clone(), at).await {
+                    Ok(set) => break set,
+                    Err(error) => assert!(error.is_passing(), "{error}"),
+                }
+            };
+            let (start, mut refused) = (ailurus_rt::now(), 0);
+            loop {
+                match set.compact(set.end().offset, &|_| None).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert!(error.is_passing() && !set.failed(), "{error}");
+                        refused += 1;
+                    }
+                }
+            }
+            let waited = ailurus_rt::now() > start;
+            compare(&log, &set).await;
+            set.close().await;
+            (refused, u32::from(waited))
+        };
+        let seen = sim.run(compact).finished();
+        (refused, waited) = (refused + seen.0, waited + seen.1);
+    }
+    assert!(refused > 0 && waited > 0, "{refused} passes were refused, {waited} waited: it was never in the way");
+}
+
 /// The figure that a coordinator's start depends on: a thousand keys, committed over and over.
 #[test]
 fn loading_a_thousand_keys_reads_little_more_than_what_is_live() {

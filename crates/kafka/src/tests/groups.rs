@@ -1,4 +1,4 @@
-//! Members whose connections are gone.
+//! Members whose connections are gone, and offsets that are asked for.
 
 use std::time::Duration;
 
@@ -7,6 +7,9 @@ use ailurus_wire::ErrorCode;
 use ailurus_wire::find_coordinator::FindCoordinatorRequest;
 use ailurus_wire::heartbeat::HeartbeatRequest;
 use ailurus_wire::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
+use ailurus_wire::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use ailurus_wire::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 
 use super::{Broker, on_shards};
@@ -48,13 +51,56 @@ async fn join(broker: Broker, member_id: &str) -> JoinGroupResponse {
     joined
 }
 
+/// Waits until the group has a coordinator.
+async fn coordinated(broker: Broker) {
+    let find = FindCoordinatorRequest { coordinator_keys: vec!["g".into()], ..Default::default() };
+    while broker.call(4, &find).await.coordinators[0].error_code.is_error() {
+        rt::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A short request must not make an answer a thousand times its size.
+#[test]
+fn an_offset_that_is_asked_for_twice_is_told_once() {
+    on_shards(2, |broker| async move {
+        coordinated(broker).await;
+        let expected = [("a".to_string(), vec![1, 0]), ("b".to_string(), vec![1, 0]), ("a".to_string(), vec![])];
+        let topic = |name: &str| OffsetFetchRequestTopic { name: name.into(), partition_indexes: vec![1, 0, 1] };
+        let topics = Some(vec![topic("a"), topic("b"), topic("a")]);
+        let request = OffsetFetchRequest { group_id: "g".into(), topics, ..Default::default() };
+        let answer = loop {
+            let answer = broker.call(7, &request).await;
+            if answer.error_code == ErrorCode::None {
+                break answer;
+            }
+            rt::sleep(Duration::from_millis(10)).await;
+        };
+        let told: Vec<(String, Vec<i32>)> = (answer.topics.iter())
+            .map(|topic| (topic.name.to_string(), topic.partitions.iter().map(|told| told.partition_index).collect()))
+            .collect();
+        assert_eq!(told, expected);
+
+        let topic = |name: &str| OffsetFetchRequestTopics {
+            name: name.into(),
+            partition_indexes: vec![1, 0, 1],
+            ..Default::default()
+        };
+        let topics = Some(vec![topic("a"), topic("b"), topic("a")]);
+        let group = OffsetFetchRequestGroup { group_id: "g".into(), topics, ..Default::default() };
+        let request = OffsetFetchRequest { groups: vec![group.clone(), group], ..Default::default() };
+        let answer = broker.call(8, &request).await;
+        assert_eq!(answer.groups.len(), 1);
+        let told: Vec<(String, Vec<i32>)> = (answer.groups[0].topics.iter())
+            .map(|topic| (topic.name.to_string(), topic.partitions.iter().map(|told| told.partition_index).collect()))
+            .collect();
+        assert_eq!(told, expected);
+    });
+}
+
 #[test]
 fn who_is_gone_while_its_join_waits_leaves_with_its_session() {
     on_shards(2, |broker| async move {
-        let find = FindCoordinatorRequest { coordinator_keys: vec!["g".into()], ..Default::default() };
-        while broker.call(4, &find).await.coordinators[0].error_code.is_error() {
-            rt::sleep(Duration::from_millis(10)).await;
-        }
+        coordinated(broker).await;
         while broker.call(3, &join_as("nobody")).await.error_code != ErrorCode::UnknownMemberId {
             rt::sleep(Duration::from_millis(10)).await;
         }

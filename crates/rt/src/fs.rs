@@ -209,13 +209,27 @@ pub async fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
     name.push(".new");
     let temporary = parent.join(name);
-    let options = OpenOptions { create: true, write: true, truncate: true, ..OpenOptions::default() };
-    let file = File::open(&temporary, options).await?;
-    file.write_all_at(IoClass::Raft, 0, vec![Bytes::copy_from_slice(bytes)]).await?;
+    let file = write_anew(&temporary, bytes).await?;
     file.sync_data(IoClass::Raft).await?;
     file.close().await?;
     rename(&temporary, path).await?;
     sync_dir(parent).await
+}
+
+/// Puts `bytes` in place of what the file at `path` holds, without a flush: a crash may leave the old, any part of the new, or
+/// no file. For what is told from rubbish when it is read, and can be made again.
+///
+/// # Errors
+/// What the system says; the file may hold any part then, too.
+pub async fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_anew(path, bytes).await?.close().await
+}
+
+async fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let options = OpenOptions { create: true, write: true, truncate: true, ..OpenOptions::default() };
+    let file = File::open(path, options).await?;
+    file.write_all_at(IoClass::Raft, 0, vec![Bytes::copy_from_slice(bytes)]).await?;
+    Ok(file)
 }
 
 /// True if there is something of that name.

@@ -22,6 +22,14 @@ use super::summary::Summary;
 /// as a whole. A quiet partition has a chunk for each of its records.
 const COPIED_MAX: usize = 64 << 10;
 
+/// So many segments are closed at the size that is configured while one stretch is appended. Each costs flushes, for which all
+/// logs of the shard wait: with a tiny `segment.bytes`, what follows them lies in segments of up to [`HURRIED_BYTES`].
+pub(crate) const ROLLS_MAX: usize = 16;
+
+/// The smallest size at which a segment is closed behind the [`ROLLS_MAX`] others: Kafka's least `segment.bytes` since 4.0
+/// (KIP-1030).
+const HURRIED_BYTES: u64 = 1 << 20;
+
 impl SegmentSet {
     /// Writes drained entries behind the end. They are not flushed. Their batches are in the cache afterwards.
     ///
@@ -34,9 +42,9 @@ impl SegmentSet {
     pub async fn append(&self, frames: &[Frame]) -> Result<(), SegmentError> {
         let lock = self.lock().await?;
         let headers: Vec<FrameHeader> = frames.iter().map(Frame::header).collect();
-        let mut done = 0;
+        let (mut done, mut rolls_left) = (0, ROLLS_MAX);
         while done < frames.len() {
-            let appended = self.append_some(&lock, &frames[done..], &headers[done..]).await;
+            let appended = self.append_some(&lock, &frames[done..], &headers[done..], &mut rolls_left).await;
             done += self.fail_on_error(appended)?;
             ailurus_rt::yield_if_needed().await;
         }
@@ -49,23 +57,26 @@ impl SegmentSet {
         lock: &Units,
         frames: &[Frame],
         headers: &[FrameHeader],
+        rolls_left: &mut usize,
     ) -> Result<usize, SegmentError> {
         let (now, first) = (ailurus_rt::unix_ms(), headers[0].frame_len());
-        let roll = self.state.borrow().must_roll(first, now);
+        let roll = self.state.borrow().must_roll(first, now, *rolls_left > 0);
         if roll {
             self.roll(lock).await?;
+            *rolls_left = rolls_left.saturating_sub(1);
         }
         if self.state.borrow().growing.is_none() {
             self.start_segment(&frames[0], now).await?;
         }
-        let count = self.state.borrow().how_many_fit(headers);
+        let count = self.state.borrow().how_many_fit(headers, *rolls_left > 0);
         self.write(&frames[..count]).await?;
         self.note(&frames[..count], &headers[..count]);
         Ok(count)
     }
 
-    /// Closes the growing segment if it is due although nothing is appended: older than `segment.ms`, or on a compacted log
-    /// older than `max.compaction.lag.ms` or large against what compaction left of the rest.
+    /// Closes the growing segment if it is due although nothing is appended: larger than `segment.bytes` (an append brought too
+    /// many segments' worth), older than `segment.ms`, or on a compacted log older than `max.compaction.lag.ms` or large
+    /// against what compaction left of the rest.
     ///
     /// # Errors
     /// [`SegmentError::Io`] takes the log offline.
@@ -78,7 +89,7 @@ impl SegmentSet {
         Ok(())
     }
 
-    /// Closes the growing segment: exact size, flushed, sidecar written.
+    /// Closes the growing segment: exact size, flushed; its sidecar is written, and lost if a crash comes soon.
     pub(crate) async fn roll(&self, _lock: &Units) -> Result<(), SegmentError> {
         let Some((id, name, path, summary, index)) =
             self.state.borrow().growing.as_ref().map(|growing| {
@@ -265,10 +276,16 @@ impl State {
         self.names_made += 1;
     }
 
+    /// The size beyond which a segment is closed; `exact` if it is the one that is configured.
+    fn close_at(&self, exact: bool) -> u64 {
+        let wanted = roll_bytes(&self.config, self.closed_bytes());
+        if exact { wanted } else { wanted.max(HURRIED_BYTES) }
+    }
+
     /// Whether a frame of `bytes` begins a new segment.
-    fn must_roll(&self, bytes: u64, now_ms: i64) -> bool {
+    fn must_roll(&self, bytes: u64, now_ms: i64, exact: bool) -> bool {
         self.growing.as_ref().is_some_and(|growing| {
-            let full = growing.summary.bytes + bytes > roll_bytes(&self.config, self.closed_bytes());
+            let full = growing.summary.bytes + bytes > self.close_at(exact);
             let old = now_ms.saturating_sub(growing.summary.created_ms) >= self.config.segment_ms;
             growing.has_records() && (full || old)
         })
@@ -279,14 +296,15 @@ impl State {
             let age = now_ms.saturating_sub(growing.summary.created_ms);
             let large = growing.summary.bytes > COMPACT_ROLL_BYTES_MIN.max(self.clean_bytes / 2);
             let dirty = self.config.compact && (large || age > self.config.max_compaction_lag_ms);
-            growing.has_records() && (age >= self.config.segment_ms || dirty)
+            let full = growing.summary.bytes > self.close_at(true);
+            growing.has_records() && (full || age >= self.config.segment_ms || dirty)
         })
     }
 
     /// How many of the frames go into the growing segment before it must be closed; at least one.
-    fn how_many_fit(&self, headers: &[FrameHeader]) -> usize {
+    fn how_many_fit(&self, headers: &[FrameHeader], exact: bool) -> usize {
         let growing = self.growing.as_ref().expect("frames are about to be written to it");
-        let limit = roll_bytes(&self.config, self.closed_bytes());
+        let limit = self.close_at(exact);
         let (mut bytes, mut records) = (growing.summary.bytes, growing.has_records());
         for (count, header) in headers.iter().enumerate() {
             bytes += header.frame_len();

@@ -72,7 +72,14 @@ impl SegmentSet {
 
     async fn open_files(&self, at: OpenAt<'_>) -> Result<(), SegmentError> {
         self.finish_merges().await?;
-        let mut files = self.list().await?;
+        let (mut files, sidecars) = self.list().await?;
+        // What the journal does not call closed may go on otherwise than when its sidecar was written.
+        let closed = at.checkpoint.map_or(Offset(0), settled);
+        for name in sidecars {
+            if name.base >= closed || files.binary_search_by_key(&name, |file| file.0).is_err() {
+                self.remove_file(&name.index()).await?;
+            }
+        }
         if let Some(checkpoint) = at.checkpoint {
             let below = settled(checkpoint);
             let later = files.partition_point(|file| file.0.base < below);
@@ -136,13 +143,14 @@ impl SegmentSet {
         Ok(entries.into_iter().filter_map(|entry| Some((entry.name.into_string().ok()?, entry.len))).collect())
     }
 
-    /// The segment files, by base offset.
-    async fn list(&self) -> Result<Vec<(SegmentName, u64)>, SegmentError> {
-        let mut files: Vec<(SegmentName, u64)> = Vec::new();
-        let mut double = Vec::new();
+    /// The segment files, by base offset, and the sidecars that there are.
+    async fn list(&self) -> Result<(Vec<(SegmentName, u64)>, Vec<SegmentName>), SegmentError> {
+        let (mut files, mut sidecars, mut double) = (Vec::new(), Vec::new(), Vec::new());
         for (name, bytes) in self.names().await? {
-            if let FileName::Log(name) = FileName::parse(&name) {
-                files.push((name, bytes));
+            match FileName::parse(&name) {
+                FileName::Log(name) => files.push((name, bytes)),
+                FileName::Index(name) => sidecars.push(name),
+                FileName::Merged(..) | FileName::Temporary | FileName::Foreign => {}
             }
         }
         files.sort();
@@ -157,9 +165,8 @@ impl SegmentSet {
         });
         for name in double {
             self.remove_file(&name.log()).await?;
-            self.remove_file(&name.index()).await?;
         }
-        Ok(files)
+        Ok((files, sidecars))
     }
 
     fn closed_segment(&self, name: SegmentName, bytes: u64) -> Rc<Segment> {

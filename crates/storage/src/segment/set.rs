@@ -319,7 +319,11 @@ impl SegmentSet {
         let found = sidecar.and_then(|bytes| summary::decode_sidecar(&bytes, header.seal));
         let (summary, index) = match found.filter(|(summary, _)| summary.bytes == segment.bytes) {
             Some(found) => found,
-            None => self.rebuild(&file, &path, header, segment.bytes).await?,
+            None => {
+                let rebuilt = self.rebuild(&file, &path, header, segment.bytes).await?;
+                self.restore_sidecar(segment, &rebuilt.0, &rebuilt.1).await;
+                rebuilt
+            }
         };
         let index = Rc::new(index);
         segment.summary.set(Some(summary));
@@ -335,7 +339,7 @@ impl SegmentSet {
         }
     }
 
-    /// Reads a closed segment whose sidecar is lost, and writes the sidecar again.
+    /// Facts and index of a closed segment whose sidecar is lost, from its frames.
     async fn rebuild(
         &self,
         file: &File,
@@ -371,10 +375,25 @@ impl SegmentSet {
         Ok((summary, index))
     }
 
-    /// Writes the sidecar of a segment. It is not needed for anything but speed, so a failure is only said.
+    /// Writes the sidecar of a segment that had lost it, unless the segment or the log goes.
+    async fn restore_sidecar(&self, segment: &Rc<Segment>, summary: &Summary, index: &SparseIndex) {
+        let Ok(_inside) = self.gate.enter() else { return };
+        let is_there = || self.state.borrow().closed.iter().any(|closed| Rc::ptr_eq(closed, segment));
+        if !is_there() {
+            return;
+        }
+        self.write_sidecar(segment.name, summary, index).await;
+        // Removed or compacted while it was written: what stands there now is nobody's, or will be made again.
+        if !is_there() {
+            let _ = self.remove_file(&segment.name.index()).await;
+        }
+    }
+
+    /// Writes the sidecar of a segment. It is not needed for anything but speed, so it is not flushed, and a failure is only
+    /// said.
     pub(crate) async fn write_sidecar(&self, name: SegmentName, summary: &Summary, index: &SparseIndex) {
         let path = self.path_of(&name.index());
-        if let Err(error) = fs::write_durably(&path, &summary::encode_sidecar(summary, index)).await {
+        if let Err(error) = fs::write(&path, &summary::encode_sidecar(summary, index)).await {
             tracing::warn!(path = %path.display(), %error, "index not written; it will be made again when needed");
         }
     }

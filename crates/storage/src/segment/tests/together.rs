@@ -14,7 +14,9 @@ use bytes::Bytes;
 use super::model::{GROUP, Model, dir, shard, tiny};
 use super::random::open;
 use crate::config::LogConfig;
+use crate::segment::append::ROLLS_MAX;
 use crate::segment::frame::{Body, Frame};
+use crate::segment::name::SegmentName;
 use crate::segment::{OpenAt, Position, SegmentLimits, SegmentSet, SegmentShard};
 
 /// A batch of one record whose value is its offset, under one of twenty keys.
@@ -186,6 +188,52 @@ fn retention_asks_for_the_log_start_that_its_limits_allow() {
         set.truncate_prefix(place).await.expect("removes");
         assert!(set.size_bytes() >= 20 << 10 && set.size_bytes() < before);
         assert_eq!(set.start_offset(), Offset(start));
+    };
+    sim.run(main).finished();
+}
+
+/// Each segment that is closed costs flushes, for which the other logs of the shard wait.
+#[test]
+fn a_tiny_segment_size_does_not_close_thousands_in_one_append() {
+    let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });
+    let main = async || {
+        let config = LogConfig { segment_bytes: 14, ..tiny() };
+        let set = SegmentSet::open(shard(), dir(), GROUP, config, OpenAt::default()).await.expect("opens");
+        set.append(&batches(Position::START, 500)).await.expect("appends");
+        assert_eq!(set.segments_count(), ROLLS_MAX + 1, "the rest lies in one");
+        let is_growing = || set.state.borrow().growing.is_some();
+        assert!(is_growing());
+        set.roll_if_due(0).await.expect("closes");
+        assert!(!is_growing(), "it is larger than it should be");
+        set.append(&batches(set.end(), 3)).await.expect("appends");
+        assert_eq!(set.segments_count(), ROLLS_MAX + 4, "a few are as large as they should be");
+        let read = set.read(Offset(0), Offset(i64::MAX), 1 << 20, true).await.expect("readable");
+        checked(&read.batches, Offset(0));
+        set.close().await;
+    };
+    sim.run(main).finished();
+}
+
+#[test]
+fn a_sidecar_that_was_lost_is_written_again_and_one_of_no_segment_removed() {
+    let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });
+    let main = async || {
+        let model = Rc::new(RefCell::new(Model::new(1, tiny())));
+        let set = open(&model).await;
+        set.append(&batches(Position::START, 100)).await.expect("appends");
+        let checkpoint = set.flush().await.expect("flushes");
+        set.close().await;
+        let first = SegmentName { base: Offset(0), term: Term(1) };
+        let (lost, foreign) = (dir().join(first.index()), SegmentName { base: Offset(77_777), ..first });
+        fs::remove_file(&lost).await.expect("was there");
+        fs::write(&dir().join(foreign.index()), b"of what is gone").await.expect("written");
+        let at = OpenAt { checkpoint: Some(&checkpoint), cut: None, start: Position::START };
+        let set = SegmentSet::open(shard(), dir(), GROUP, tiny(), at).await.expect("opens");
+        assert!(!fs::exists(&dir().join(foreign.index())).await.expect("known"));
+        assert!(!fs::exists(&lost).await.expect("known"), "not before it is needed");
+        set.read(Offset(0), Offset(i64::MAX), 100, true).await.expect("readable");
+        assert!(fs::exists(&lost).await.expect("known"));
+        set.close().await;
     };
     sim.run(main).finished();
 }

@@ -182,7 +182,7 @@ pub async fn sync_fs(path: &Path) -> io::Result<()> {
         let dir = open_dir(&path)?;
         Ok(rustix::fs::syncfs(dir)?)
     };
-    on_machine!(world => world.flush(|disk| Ok(disk.flush_all_begin())).await, real)
+    on_machine!(world => world.flush(|disk| disk.flush_all_begin()).await, real)
 }
 
 /// A whole file.

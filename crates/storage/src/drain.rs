@@ -10,9 +10,9 @@ use ailurus_rt as rt;
 
 use crate::Log;
 use crate::core::Core;
-use crate::journal::disk_failed;
+use crate::journal::{disk_failed, is_out_of_handles};
 use crate::log::keep::Drained;
-use crate::segment::PendingFlush;
+use crate::segment::{PendingFlush, ROLLS_MAX};
 use crate::storage::Storage;
 
 /// From this many logs on, one flush of the file system is cheaper than one of each log.
@@ -66,9 +66,9 @@ fn due(core: &Core, logs: &[Rc<Log>]) -> Vec<Rc<Log>> {
 
 /// Drains these logs, with as few flushes as may be. False if nothing could be drained.
 pub(crate) async fn drain_together(core: &Rc<Core>, logs: &[Rc<Log>]) -> bool {
-    let mut drained = Vec::new();
+    let (mut drained, mut rolls_left) = (Vec::new(), ROLLS_MAX);
     for log in logs {
-        match log.drain().await {
+        match log.drain(&mut rolls_left).await {
             Ok(Some(one)) => drained.push((one.log.segments.begin_flush(), one)),
             Ok(None) => {}
             Err(error) if error.is_passing() => {
@@ -107,7 +107,11 @@ async fn flush_each(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool 
 
 async fn flush_all(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool {
     core.count(|counts| counts.fs_flushes += 1);
-    if let Err(error) = rt::fs::sync_fs(&core.config.dir).await {
+    while let Err(error) = rt::fs::sync_fs(&core.config.dir).await {
+        if is_out_of_handles(&error) {
+            rt::sleep(FULL_RETRY).await;
+            continue;
+        }
         // It does not say whose bytes are lost, and the journal's are among those it covered: later flushes may pass
         // over them and report success.
         disk_failed("a flush of the file system", &core.config.dir, &error);

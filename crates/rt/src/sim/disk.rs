@@ -505,13 +505,14 @@ impl SimDisk {
     }
 
     /// Begins a flush of everything.
-    pub fn flush_all_begin(&mut self) -> Flush {
+    pub fn flush_all_begin(&mut self) -> io::Result<Flush> {
+        self.take_handle()?;
         for node in self.nodes.values_mut() {
             if let Node::File { state, .. } = node {
                 state.flushing += 1;
             }
         }
-        self.flush_of(Scope::All)
+        Ok(self.flush_of(Scope::All))
     }
 
     /// Ends a flush: what it covers is durable from here on. A flush that began before a crash does nothing and
@@ -558,7 +559,7 @@ impl SimDisk {
 
     /// Flushes everything, at once.
     pub fn sync_fs(&mut self) -> io::Result<()> {
-        let flush = self.flush_all_begin();
+        let flush = self.flush_all_begin()?;
         self.flush_end(flush)
     }
 

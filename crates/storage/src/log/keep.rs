@@ -118,11 +118,12 @@ impl Log {
         self.state.borrow().spans.reach(generation)
     }
 
-    /// Writes what is committed and durable from the tail to segments, without a flush. `None` if there is nothing.
+    /// Writes what is committed and durable from the tail to segments, without a flush. `None` if there is nothing. Of the
+    /// segments that this round of the drain may still close at the size that is configured, it takes some.
     ///
     /// # Errors
     /// [`SegmentError`]; other than a lack of space or handles they take the log offline.
-    pub(crate) async fn drain(self: &Rc<Self>) -> Result<Option<Drained>, SegmentError> {
+    pub(crate) async fn drain(self: &Rc<Self>, rolls_left: &mut usize) -> Result<Option<Drained>, SegmentError> {
         let keeper = self.keeper.acquire(1).await;
         let frames = {
             let state = self.state.borrow();
@@ -139,7 +140,7 @@ impl Log {
             return Ok(None);
         }
         let bytes = frames.iter().map(Frame::encoded_len).sum();
-        match self.segments.append(&frames).await {
+        match self.segments.append_within(&frames, rolls_left).await {
             Ok(()) => Ok(Some(Drained { log: self.clone(), bytes, _keeper: keeper })),
             Err(error) => Err(self.failed_if(error)),
         }

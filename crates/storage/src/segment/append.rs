@@ -22,8 +22,8 @@ use super::summary::Summary;
 /// as a whole. A quiet partition has a chunk for each of its records.
 const COPIED_MAX: usize = 64 << 10;
 
-/// So many segments are closed at the size that is configured while one stretch is appended. Each costs flushes, for which all
-/// logs of the shard wait: with a tiny `segment.bytes`, what follows them lies in segments of up to [`HURRIED_BYTES`].
+/// So many segments one round of the drain closes at a size below [`HURRIED_BYTES`]. Each costs flushes, for which all logs of
+/// the shard wait; with a tiny `segment.bytes` every batch is a segment.
 pub(crate) const ROLLS_MAX: usize = 16;
 
 /// The smallest size at which a segment is closed behind the [`ROLLS_MAX`] others: Kafka's least `segment.bytes` since 4.0
@@ -40,11 +40,21 @@ impl SegmentSet {
     /// # Panics
     /// If the frames do not follow the end and each other: the journal numbers them.
     pub async fn append(&self, frames: &[Frame]) -> Result<(), SegmentError> {
+        let mut rolls_left = ROLLS_MAX;
+        self.append_within(frames, &mut rolls_left).await
+    }
+
+    /// [`SegmentSet::append`] that shares `rolls_left` with others: behind so many segments that it closes at the size that is
+    /// configured, those of its segments that should be smaller have 1 MiB.
+    ///
+    /// # Errors
+    /// As [`SegmentSet::append`].
+    pub(crate) async fn append_within(&self, frames: &[Frame], rolls_left: &mut usize) -> Result<(), SegmentError> {
         let lock = self.lock().await?;
         let headers: Vec<FrameHeader> = frames.iter().map(Frame::header).collect();
-        let (mut done, mut rolls_left) = (0, ROLLS_MAX);
+        let mut done = 0;
         while done < frames.len() {
-            let appended = self.append_some(&lock, &frames[done..], &headers[done..], &mut rolls_left).await;
+            let appended = self.append_some(&lock, &frames[done..], &headers[done..], rolls_left).await;
             done += self.fail_on_error(appended)?;
             ailurus_rt::yield_if_needed().await;
         }
@@ -74,9 +84,9 @@ impl SegmentSet {
         Ok(count)
     }
 
-    /// Closes the growing segment if it is due although nothing is appended: larger than `segment.bytes` (an append brought too
-    /// many segments' worth), older than `segment.ms`, or on a compacted log older than `max.compaction.lag.ms` or large
-    /// against what compaction left of the rest.
+    /// Closes the growing segment if it is due although nothing is appended: larger than a segment is to be (a drain brought
+    /// more than it may close, or the setting changed), older than `segment.ms`, or on a compacted log older than
+    /// `max.compaction.lag.ms` or large against what compaction left of the rest.
     ///
     /// # Errors
     /// [`SegmentError::Io`] takes the log offline.
@@ -89,7 +99,7 @@ impl SegmentSet {
         Ok(())
     }
 
-    /// Closes the growing segment: exact size, flushed; its sidecar is written, and lost if a crash comes soon.
+    /// Closes the growing segment: exact size, flushed; its sidecar is written, which a crash may lose.
     pub(crate) async fn roll(&self, _lock: &Units) -> Result<(), SegmentError> {
         let Some((id, name, path, summary, index)) =
             self.state.borrow().growing.as_ref().map(|growing| {

@@ -46,7 +46,13 @@ impl<V: Clone> Lru<V> {
         self.recency.insert(self.clock, id);
         self.used += cost;
         while self.used > self.budget && self.slots.len() > 1 {
-            let (_, oldest) = self.recency.first_key_value().expect("one row per slot");
+            self.remove_oldest();
+        }
+    }
+
+    /// Drops the value that was used longest ago.
+    pub fn remove_oldest(&mut self) {
+        if let Some((_, oldest)) = self.recency.first_key_value() {
             self.remove(*oldest);
         }
     }

@@ -44,6 +44,7 @@ mod time;
 mod truncate;
 mod walker;
 
+pub(crate) use append::ROLLS_MAX;
 pub use cache::{BatchCache, CacheStats, CachedBatch};
 pub use checkpoint::SegmentCheckpoint;
 pub use compaction::CompactionReport;

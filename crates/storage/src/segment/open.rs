@@ -74,7 +74,7 @@ impl SegmentSet {
         self.finish_merges().await?;
         let (mut files, sidecars) = self.list().await?;
         // What the journal does not call closed may go on otherwise than when its sidecar was written.
-        let closed = at.checkpoint.map_or(Offset(0), settled);
+        let closed = self.state.borrow().settled;
         for name in sidecars {
             if name.base >= closed || files.binary_search_by_key(&name, |file| file.0).is_err() {
                 self.remove_file(&name.index()).await?;

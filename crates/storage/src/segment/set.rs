@@ -4,10 +4,11 @@
 //! - Closed segments ascend and adjoin; the growing one, if there is one, begins where the last closed one ends.
 //! - `flushed <= end`; both only fall by a suffix truncation.
 //! - One task at a time changes files (the writer lock); readers take no lock, and look again if a cut or a compaction
-//!   happened while they waited for the disk.
+//!   happened while they waited for the disk. All that a reader writes is a sidecar that was lost.
 //! - After a failed write or flush nothing is written any more until the log is opened again.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 
@@ -315,19 +316,28 @@ impl SegmentSet {
         };
         let header = FileHeader::parse(&read_head(&file, &path, FILE_HEADER_LEN, IoClass::Fetch).await?, self.group)
             .map_err(|what| SegmentError::corrupt(&path, 0, what))?;
-        let sidecar = fs::read(&self.path_of(&segment.name.index())).await.ok();
-        let found = sidecar.and_then(|bytes| summary::decode_sidecar(&bytes, header.seal));
-        let (summary, index) = match found.filter(|(summary, _)| summary.bytes == segment.bytes) {
-            Some(found) => found,
+        let sidecar = self.path_of(&segment.name.index());
+        let read = match fs::read(&sidecar).await.map_err(SegmentError::io("read", &sidecar)) {
+            Err(error) if error.is_passing() => return Err(error),
+            read => read,
+        };
+        // What cannot be read may be sound all the same.
+        let absent = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+        let lost = !matches!(&read, Err(SegmentError::Io { source, .. }) if !absent(source));
+        let found = read.ok().and_then(|bytes| summary::decode_sidecar(&bytes, header.seal));
+        let (summary, index, sound) = match found.filter(|(summary, _)| summary.bytes == segment.bytes) {
+            Some((summary, index)) => (summary, index, None),
             None => {
-                let rebuilt = self.rebuild(&file, &path, header, segment.bytes).await?;
-                self.restore_sidecar(segment, &rebuilt.0, &rebuilt.1).await;
-                rebuilt
+                let (summary, index, sound) = self.rebuild(&file, &path, header, segment.bytes).await?;
+                (summary, index, Some(sound))
             }
         };
         let index = Rc::new(index);
         segment.summary.set(Some(summary));
         self.shard.indexes.borrow_mut().put(segment.id, index.clone(), index.memory() as u64);
+        if lost && sound == Some(true) {
+            self.restore_sidecar(segment, &summary, &index).await;
+        }
         Ok((summary, index))
     }
 
@@ -339,16 +349,17 @@ impl SegmentSet {
         }
     }
 
-    /// Facts and index of a closed segment whose sidecar is lost, from its frames.
+    /// Facts and index of a closed segment whose sidecar is lost, from its frames, and whether all batches are as they were
+    /// written: the times in the facts are theirs.
     async fn rebuild(
         &self,
         file: &File,
         path: &Path,
         header: FileHeader,
         bytes: u64,
-    ) -> Result<(Summary, SparseIndex), SegmentError> {
+    ) -> Result<(Summary, SparseIndex, bool), SegmentError> {
         let mut summary = Summary::of_empty(&header);
-        let mut index = self.new_index();
+        let (mut index, mut sound) = (self.new_index(), true);
         let mut walker = Walker::new(Walk {
             file: file.clone(),
             path: path.to_owned(),
@@ -363,6 +374,7 @@ impl SegmentSet {
         loop {
             match walker.step().await? {
                 Step::Frame(walked) => {
+                    sound &= walked.header.payload_ok(&walked.payload);
                     index.note(&walked.header, walked.position, summary.max_timestamp);
                     summary.push(&walked.header);
                 }
@@ -372,14 +384,14 @@ impl SegmentSet {
             ailurus_rt::yield_if_needed().await;
         }
         summary.end = header.end.unwrap_or(summary.end);
-        Ok((summary, index))
+        Ok((summary, index, sound))
     }
 
     /// Writes the sidecar of a segment that had lost it, unless the segment or the log goes.
     async fn restore_sidecar(&self, segment: &Rc<Segment>, summary: &Summary, index: &SparseIndex) {
         let Ok(_inside) = self.gate.enter() else { return };
         let is_there = || self.state.borrow().closed.iter().any(|closed| Rc::ptr_eq(closed, segment));
-        if !is_there() {
+        if !is_there() || self.failed() {
             return;
         }
         self.write_sidecar(segment.name, summary, index).await;

@@ -136,6 +136,11 @@ impl SegmentShard {
         self.handles.borrow_mut().put(id, file, 1);
     }
 
+    /// Closes the file that was used longest ago, once nobody reads from it any more.
+    pub(crate) fn close_oldest(&self) {
+        self.handles.borrow_mut().remove_oldest();
+    }
+
     async fn open(&self, id: u64, path: &Path, options: OpenOptions) -> io::Result<File> {
         let file = File::open(path, options).await?;
         self.handles.borrow_mut().put(id, file.clone(), 1);

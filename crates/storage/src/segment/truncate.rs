@@ -228,7 +228,9 @@ impl SegmentSet {
                 return Ok(None);
             }
             let limits = RetentionLimits { ms: config.retention_ms, bytes: config.retention_bytes };
-            (RetentionPlan::new(limits, state.size_bytes(), now_ms, high_watermark), state.closed.clone())
+            let growing = state.growing.as_ref().filter(|growing| growing.has_records());
+            let bytes = state.closed_bytes() + growing.map_or(0, |growing| growing.summary.bytes);
+            (RetentionPlan::new(limits, bytes, now_ms, high_watermark), state.closed.clone())
         };
         // Facts cost a read the first time, so a segment is only looked at once all before it may go. One that cannot be
         // read is taken for young.

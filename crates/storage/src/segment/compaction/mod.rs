@@ -20,3 +20,5 @@ mod rewrite;
 pub mod sieve;
 
 pub use rewrite::CompactionReport;
+#[cfg(test)]
+pub(crate) use rewrite::HANDLE_RETRY;

@@ -33,7 +33,7 @@ use crate::segment::summary::Summary;
 use crate::segment::walker::Walked;
 
 /// How long a step that must not stay half done waits before it asks for a file handle again.
-const HANDLE_RETRY: Duration = Duration::from_millis(200);
+pub(crate) const HANDLE_RETRY: Duration = Duration::from_millis(200);
 
 /// What a pass did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -339,11 +339,15 @@ impl SegmentSet {
         Ok(true)
     }
 
-    /// Makes names durable of which some are changed and some are not yet, however long a file handle is lacking for it.
+    /// Makes names durable of which some are changed and some are not yet. If no file handle is left for that, it gives up some
+    /// that the shard keeps and waits, unless the log is being closed: whoever opens it next finishes.
     async fn sync_names(&self) -> Result<(), SegmentError> {
         loop {
             match self.sync_dir().await {
-                Err(SegmentError::NoHandles { .. }) => ailurus_rt::sleep(HANDLE_RETRY).await,
+                Err(SegmentError::NoHandles { .. }) if !self.gate.is_closed() => {
+                    self.shard.close_oldest();
+                    ailurus_rt::sleep(HANDLE_RETRY).await;
+                }
                 other => return other,
             }
         }

@@ -209,6 +209,13 @@ fn a_tiny_segment_size_does_not_close_thousands_in_one_append() {
         assert_eq!(set.segments_count(), ROLLS_MAX + 4, "a few are as large as they should be");
         let read = set.read(Offset(0), Offset(i64::MAX), 1 << 20, true).await.expect("readable");
         checked(&read.batches, Offset(0));
+
+        let mut none_left = 0;
+        let before = set.segments_count();
+        set.append_within(&batches(set.end(), 15_000), &mut none_left).await.expect("appends");
+        let largest = set.state.borrow().closed.iter().map(|segment| segment.bytes).max().expect("some are closed");
+        assert!((1 << 19..=1 << 20).contains(&largest), "{largest} bytes");
+        assert!((2..=4).contains(&(set.segments_count() - before)), "{} segments", set.segments_count() - before);
         set.close().await;
     };
     sim.run(main).finished();
@@ -224,12 +231,20 @@ fn a_sidecar_that_was_lost_is_written_again_and_one_of_no_segment_removed() {
         let checkpoint = set.flush().await.expect("flushes");
         set.close().await;
         let first = SegmentName { base: Offset(0), term: Term(1) };
-        let (lost, foreign) = (dir().join(first.index()), SegmentName { base: Offset(77_777), ..first });
+        let lost = dir().join(first.index());
         fs::remove_file(&lost).await.expect("was there");
-        fs::write(&dir().join(foreign.index()), b"of what is gone").await.expect("written");
+        let growing = checkpoint.growing.as_ref().expect("something was appended").name;
+        let rubbish =
+            [SegmentName { base: Offset(1), ..first }, SegmentName { base: Offset(77_777), ..first }, growing];
+        let rubbish = rubbish.map(|name| dir().join(name.index()));
+        for path in &rubbish {
+            fs::write(path, b"of what is gone").await.expect("written");
+        }
         let at = OpenAt { checkpoint: Some(&checkpoint), cut: None, start: Position::START };
         let set = SegmentSet::open(shard(), dir(), GROUP, tiny(), at).await.expect("opens");
-        assert!(!fs::exists(&dir().join(foreign.index())).await.expect("known"));
+        for path in &rubbish {
+            assert!(!fs::exists(path).await.expect("known"), "{} was left", path.display());
+        }
         assert!(!fs::exists(&lost).await.expect("known"), "not before it is needed");
         set.read(Offset(0), Offset(i64::MAX), 100, true).await.expect("readable");
         assert!(fs::exists(&lost).await.expect("known"));

@@ -15,9 +15,9 @@ const OUTSTANDING: usize = 64;
 
 pub(crate) fn measure(context: &Context) -> Result<Vec<Row>, String> {
     let samples = context.pick(20_000, 500);
-    // Awake: on this few cores the other shard may have to share its core with whatever else runs, hence the median.
-    let spin = Spin::Adaptive { max: Duration::from_micros(50) };
-    let config = Config { shards: 2, spin, ..Config::default() };
+    // As the broker looks for calls. On this few cores the other shard may have to share its core with whatever else runs,
+    // hence the median.
+    let config = Config { shards: 2, spin: Spin::Auto, ..Config::default() };
     let (mut alone, mut many) = ailurus_rt::run(config, move || async move {
         let other = Sharded::start(|_| ()).await;
         let alone = one_by_one(other, samples).await;

@@ -452,7 +452,7 @@ fn storage(config: &BrokerConfig, dir: &Path) -> StorageConfig {
     }
 }
 
-/// One task looks after retention and compaction both, as often as the more frequent of the two wants.
+/// Retention and compaction are looked after equally often: as the more frequent of the two wants.
 fn clean_interval(config: &BrokerConfig) -> Duration {
     let compaction = if config.log_cleaner_enable { config.log_cleaner_backoff_ms } else { i64::MAX };
     Duration::from_millis(config.log_retention_check_interval_ms.min(compaction).max(10) as u64)

@@ -37,7 +37,7 @@ pub(crate) struct Start {
     /// Settings in TOML.
     #[arg(short, long, value_name = "FILE", env = "AILURUS_CONFIG")]
     config: Option<PathBuf>,
-    /// Which starting values: dev is for a developer's machine (topics come by themselves, groups form at once), and as
+    /// Which starting values: dev is for a developer's machine (groups form at once), and as
     /// durable as production.
     #[arg(long, value_enum, default_value = "production", env = "AILURUS_MODE")]
     mode: ModeArg,

@@ -1,4 +1,6 @@
-//! The nouns that every floor shares. Plain values, no behaviour beyond arithmetic and display.
+//! The nouns that every floor shares: plain values, so that a shard is never taken for a partition or an index for an offset.
+//!
+//! What always holds: they are as small as their numbers and order as these do. No behaviour beyond arithmetic and display.
 
 use std::fmt;
 

@@ -3,7 +3,7 @@
 //!
 //! What always holds: an append is decided and enqueued in one step without waiting, so the order in which
 //! [`Partition::append`] is called is the order of the log; nothing past the high watermark is read; what is known of
-//! producers is a function of the log.
+//! producers is a function of the log, but for when they are forgotten.
 //!
 //! It does not know connections, topics' names or who asks: `kafka` translates, `cluster` decides which partitions
 //! exist and where.

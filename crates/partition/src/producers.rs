@@ -1,4 +1,5 @@
-//! What a partition remembers of idempotent producers (KIP-98, KIP-360): pure state, derived from the log alone.
+//! What a partition remembers of idempotent producers (KIP-98, KIP-360): pure state, derived from the log, and
+//! forgotten by the clock.
 //!
 //! A live append asks [`Producers::check`] first and, once the batch has its offset, calls [`Producers::replay`];
 //! recovery calls only `replay`. So the answer after a restart is the answer before it, except where a log may have lost what was

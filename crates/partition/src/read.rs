@@ -1,4 +1,4 @@
-//! Reading a partition: batches, and positions by time, offset and epoch.
+//! Reading a partition: batches, and positions by time and offset.
 
 use ailurus_model::{Offset, Term};
 use ailurus_storage as storage;

@@ -81,6 +81,15 @@ pub struct Sim {
     hash: u64,
 }
 
+impl Drop for Sim {
+    /// Whoever looks after a failed test needs the seed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the simulated machine had seed {}", self.seed);
+        }
+    }
+}
+
 impl Sim {
     /// A machine with an empty disk.
     pub fn new(seed: u64, config: SimConfig) -> Self {

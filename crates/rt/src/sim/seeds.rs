@@ -1,6 +1,6 @@
 //! How many seeds a test of the simulated machine tries.
 
-/// The seeds of one test: `few` in a usual run. `AILURUS_SIM_TIMES=10` makes every test try ten times as many;
+/// The seeds of one test: `few` in a usual run. `AILURUS_SIM_TIMES=10` makes every test that asks here try ten times as many;
 /// `AILURUS_SIM_SEED=17` the seventeenth alone, to look at a failure.
 ///
 /// # Panics

@@ -52,7 +52,7 @@ settings! {
     journal_file_bytes: i64 = "journal.file.bytes" { unit: Bytes, default: Some("67108864"), valid: AtLeast(1 << 20), example: "134217728" }
     "Size of a shard's journal from which its oldest file is emptied into the segments. Bounds the time of recovery."
     journal_max_bytes: i64 = "journal.max.bytes" { unit: Bytes, default: Some("268435456"), valid: AtLeast(1 << 22), example: "1073741824" }
-    "How often retention, rolling by age and free space are looked at."
+    "How often retention and rolling by age are looked at, at the least: as often as `log.cleaner.backoff.ms` where that is shorter and compaction is on."
     log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms" { unit: Milliseconds, default: Some("300000"), valid: AtLeast(1), example: "30000" }
     "Whether topics with `cleanup.policy=compact` are compacted."
     log_cleaner_enable: bool = "log.cleaner.enable" { default: Some("true"), example: "false" }

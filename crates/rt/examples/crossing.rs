@@ -11,8 +11,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 fn main() -> Result<(), rt::Error> {
-    let spin = Spin::Adaptive { max: Duration::from_micros(50) };
-    rt::run(Config { shards: 2, spin, ..Config::default() }, || async {
+    rt::run(Config { shards: 2, spin: Spin::Auto, ..Config::default() }, || async {
         println!("{}", rt::backend());
         let counter = Sharded::start(|_| Cell::new(0u64)).await;
         for outstanding in [1u64, 64, 256] {

@@ -15,8 +15,20 @@ mod machine;
 mod seeds;
 mod world;
 
+use crate::shard::Shard;
+
 pub use dice::Dice;
 pub use disk::{DiskFaults, DiskOp, SimDisk};
 pub use machine::{Outcome, Sim, SimConfig};
 pub use seeds::seeds;
 pub(crate) use world::{SimFile, SimLock, World};
+
+/// The disk of the simulated machine on which the caller runs, to let something go wrong at a moment of its choice.
+///
+/// # Panics
+/// On a real machine.
+pub fn with_disk<T>(with: impl FnOnce(&mut SimDisk) -> T) -> T {
+    let world = Shard::with(|shard| shard.world().cloned()).expect("the machine is simulated");
+    let mut disk = world.disk.borrow_mut();
+    with(&mut disk)
+}

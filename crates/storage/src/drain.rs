@@ -107,10 +107,13 @@ async fn flush_each(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool 
 
 async fn flush_all(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool {
     core.count(|counts| counts.fs_flushes += 1);
-    while let Err(error) = rt::fs::sync_fs(&core.config.dir).await {
+    if let Err(error) = rt::fs::sync_fs(&core.config.dir).await {
+        // It opens a directory. Nothing was flushed and nothing is lost: the next round finds the same to do.
         if is_out_of_handles(&error) {
+            tracing::warn!(%error, "what was drained could not be flushed, which is tried again");
+            drop(drained);
             rt::sleep(FULL_RETRY).await;
-            continue;
+            return false;
         }
         // It does not say whose bytes are lost, and the journal's are among those it covered: later flushes may pass
         // over them and report success.

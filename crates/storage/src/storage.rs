@@ -242,6 +242,8 @@ impl Storage {
     /// Takes the directory of a removed log away. Until that is done the journal keeps saying that it is to go.
     async fn clear_away(&self, log: &Log) -> Result<(), StorageError> {
         self.core.journal.settled().await;
+        // First, or who has the keeper may wait for what a compaction holds that waits for something itself.
+        log.segments.end_compaction().await;
         let _keeper = log.keeper.acquire(1).await;
         if self.removing.borrow().contains_key(&log.id().group) {
             log.segments.remove().await?;

@@ -1,7 +1,7 @@
 //! How many seeds a test of the simulated machine tries.
 
 /// The seeds of one test: `few` in a usual run. `AILURUS_SIM_TIMES=10` makes every test that asks here try ten times as many;
-/// `AILURUS_SIM_SEED=17` the seventeenth alone, to look at a failure.
+/// `AILURUS_SIM_SEED=17` seed 17 alone, to look at a failure.
 ///
 /// # Panics
 /// If a variable is set and is not a number: a run that tried something else than was asked for would prove nothing.

@@ -44,8 +44,8 @@ impl SegmentSet {
         self.append_within(frames, &mut rolls_left).await
     }
 
-    /// [`SegmentSet::append`] that shares `rolls_left` with others: behind so many segments that it closes at the size that is
-    /// configured, those of its segments that should be smaller have 1 MiB.
+    /// [`SegmentSet::append`] that shares `rolls_left` with others: behind so many segments that are closed at a small size as
+    /// configured, those that should be smaller grow to 1 MiB.
     ///
     /// # Errors
     /// As [`SegmentSet::append`].
@@ -70,10 +70,13 @@ impl SegmentSet {
         rolls_left: &mut usize,
     ) -> Result<usize, SegmentError> {
         let (now, first) = (ailurus_rt::unix_ms(), headers[0].frame_len());
-        let roll = self.state.borrow().must_roll(first, now, *rolls_left > 0);
+        let (roll, small) = {
+            let state = self.state.borrow();
+            (state.must_roll(first, now, *rolls_left > 0), state.close_at(true) < HURRIED_BYTES)
+        };
         if roll {
             self.roll(lock).await?;
-            *rolls_left = rolls_left.saturating_sub(1);
+            *rolls_left = rolls_left.saturating_sub(usize::from(small));
         }
         if self.state.borrow().growing.is_none() {
             self.start_segment(&frames[0], now).await?;

@@ -317,8 +317,12 @@ impl SegmentSet {
         let header = FileHeader::parse(&read_head(&file, &path, FILE_HEADER_LEN, IoClass::Fetch).await?, self.group)
             .map_err(|what| SegmentError::corrupt(&path, 0, what))?;
         let sidecar = self.path_of(&segment.name.index());
-        let read = match fs::read(&sidecar).await.map_err(SegmentError::io("read", &sidecar)) {
-            Err(error) if error.is_passing() => return Err(error),
+        let read_it = async || fs::read(&sidecar).await.map_err(SegmentError::io("read", &sidecar));
+        let read = match read_it().await {
+            Err(error) if error.is_passing() => {
+                self.shard.close_oldest();
+                Ok(read_it().await?)
+            }
             read => read,
         };
         // What cannot be read may be sound all the same.

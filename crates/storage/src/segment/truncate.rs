@@ -280,6 +280,11 @@ impl SegmentSet {
         }
     }
 
+    /// Waits until nobody works on these files in the background, and nobody begins to; a compaction ends at its next batch.
+    pub(crate) async fn end_compaction(&self) {
+        self.gate.close().await;
+    }
+
     /// Deletes everything, durably, once nobody works on it in the background; a compaction ends at its next batch.
     ///
     /// # Errors

@@ -304,3 +304,36 @@ fn retention_does_not_wait_for_a_compaction() {
     })
     .finished();
 }
+
+/// Opening a segment to drain into it, and the directory to flush all of them: both come again.
+#[test]
+fn a_drain_waits_for_file_handles() {
+    let mut waited = 0;
+    for after in 0..30 {
+        let mut sim = sim(31, DiskFaults::default());
+        let took = sim.run(move || async move {
+            let (_dir, storage, _) = open().await;
+            let mut logs = Vec::new();
+            for group in 1..=6 {
+                logs.push(storage.create_log(id(group), LogConfig::keeping()).await.expect("it is created"));
+            }
+            for log in &logs {
+                let last = append(log, 10);
+                commit(log, last).await;
+            }
+            let begun = rt::now();
+            rt::sim::with_disk(|disk| disk.lack_handles(after, 3));
+            until(|| storage.stats().tail_bytes == 0).await;
+            let took = rt::now() - begun;
+            rt::sim::with_disk(|disk| disk.lack_handles(0, 0));
+            storage.remove_log(GroupId(1)).await.expect("it is removed");
+            for log in &logs[1..] {
+                assert_eq!(offsets(log).await, [0]);
+            }
+            storage.shutdown().await;
+            took
+        });
+        waited += u32::from(took.finished() >= tiny().drain_idle + Duration::from_millis(400));
+    }
+    assert!(waited > 2, "a lack of handles was in the way of {waited} drains");
+}

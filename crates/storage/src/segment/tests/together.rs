@@ -253,6 +253,34 @@ fn a_sidecar_that_was_lost_is_written_again_and_one_of_no_segment_removed() {
     sim.run(main).finished();
 }
 
+/// Retention believes the times in a sidecar: they must be those of batches that are as they were written.
+#[test]
+fn a_sidecar_is_not_written_again_from_what_is_damaged() {
+    let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });
+    let name = SegmentName { base: Offset(0), term: Term(1) };
+    let fill = async move || {
+        let set = SegmentSet::open(shard(), dir(), GROUP, tiny(), OpenAt::default()).await.expect("opens");
+        set.append(&batches(Position::START, 100)).await.expect("appends");
+        let checkpoint = set.flush().await.expect("flushes");
+        set.close().await;
+        fs::remove_file(&dir().join(name.index())).await.expect("was there");
+        let bytes = fs::read(&dir().join(name.log())).await.expect("readable");
+        (checkpoint, bytes.len() as u64)
+    };
+    let (checkpoint, bytes) = sim.run(fill).finished();
+    // The last value of its last batch.
+    assert!(sim.disk().flip_bit(dir().join(name.log()), bytes - 2, 0).expect("there"));
+    let main = async move || {
+        let at = OpenAt { checkpoint: Some(&checkpoint), cut: None, start: Position::START };
+        let set = SegmentSet::open(shard(), dir(), GROUP, tiny(), at).await.expect("opens");
+        let read = set.read(Offset(0), Offset(i64::MAX), 100, true).await.expect("what comes before is readable");
+        checked(&read.batches, Offset(0));
+        assert!(!fs::exists(&dir().join(name.index())).await.expect("known"));
+        set.close().await;
+    };
+    sim.run(main).finished();
+}
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a test on real files needs a real directory")]
 fn real_files_hold_what_was_written() {

@@ -106,7 +106,6 @@ async fn flush_each(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool 
 }
 
 async fn flush_all(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool {
-    core.count(|counts| counts.fs_flushes += 1);
     if let Err(error) = rt::fs::sync_fs(&core.config.dir).await {
         // It opens a directory. Nothing was flushed and nothing is lost: the next round finds the same to do.
         if is_out_of_handles(&error) {
@@ -119,6 +118,7 @@ async fn flush_all(core: &Core, drained: Vec<(PendingFlush, Drained)>) -> bool {
         // over them and report success.
         disk_failed("a flush of the file system", &core.config.dir, &error);
     }
+    core.count(|counts| counts.fs_flushes += 1);
     for (pending, one) in drained {
         match one.log.segments.end_flush(pending) {
             Some(checkpoint) => one.log.finish_drain(checkpoint),

@@ -118,8 +118,8 @@ impl Log {
         self.state.borrow().spans.reach(generation)
     }
 
-    /// Writes what is committed and durable from the tail to segments, without a flush. `None` if there is nothing. Of the
-    /// segments that this round of the drain may still close at the size that is configured, it takes some.
+    /// Writes what is committed and durable from the tail to segments, without a flush. `None` if there is nothing.
+    /// `rolls_left` is how many small segments this round of the drain may still close.
     ///
     /// # Errors
     /// [`SegmentError`]; other than a lack of space or handles they take the log offline.

@@ -18,6 +18,7 @@ use ailurus_rt::{File, Gate, IoClass, fs};
 
 use super::checkpoint::{GrowingCheckpoint, SegmentCheckpoint};
 use super::compaction::plan;
+use super::frame::Seal;
 use super::header::{FILE_HEADER_LEN, FileHeader};
 use super::index::{CHECKPOINT_ROWS_MAX, INDEX_ROWS_MAX, SparseIndex};
 use super::name::SegmentName;
@@ -27,6 +28,7 @@ use super::summary::{self, Summary};
 use super::walker::{Step, Walk, Walker, read_head};
 use super::{Position, SegmentError};
 use crate::config::LogConfig;
+use crate::journal::is_out_of_handles;
 
 /// The segments of one log. Lives on the shard that owns the log.
 pub struct SegmentSet {
@@ -100,6 +102,16 @@ pub struct PendingFlush {
     generation: u64,
     names_made: u64,
     checkpoint: SegmentCheckpoint,
+}
+
+/// What is found where the sidecar of a closed segment belongs.
+enum Sidecar {
+    /// What was written about this file.
+    Sound(Summary, SparseIndex),
+    /// Nothing, or what is not about this file: it may be written again.
+    Lost,
+    /// The system refuses to read it; it may be sound all the same.
+    Unreadable,
 }
 
 impl SegmentSet {
@@ -316,33 +328,39 @@ impl SegmentSet {
         };
         let header = FileHeader::parse(&read_head(&file, &path, FILE_HEADER_LEN, IoClass::Fetch).await?, self.group)
             .map_err(|what| SegmentError::corrupt(&path, 0, what))?;
-        let sidecar = self.path_of(&segment.name.index());
-        let read_it = async || fs::read(&sidecar).await.map_err(SegmentError::io("read", &sidecar));
-        let read = match read_it().await {
-            Err(error) if error.is_passing() => {
-                self.shard.close_oldest();
-                Ok(read_it().await?)
-            }
-            read => read,
-        };
-        // What cannot be read may be sound all the same.
-        let absent = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
-        let lost = !matches!(&read, Err(SegmentError::Io { source, .. }) if !absent(source));
-        let found = read.ok().and_then(|bytes| summary::decode_sidecar(&bytes, header.seal));
-        let (summary, index, sound) = match found.filter(|(summary, _)| summary.bytes == segment.bytes) {
-            Some((summary, index)) => (summary, index, None),
-            None => {
-                let (summary, index, sound) = self.rebuild(&file, &path, header, segment.bytes).await?;
-                (summary, index, Some(sound))
-            }
+        let sidecar = self.read_sidecar(segment, header.seal).await?;
+        let lost = matches!(sidecar, Sidecar::Lost);
+        let (summary, index, sound) = match sidecar {
+            Sidecar::Sound(summary, index) => (summary, index, true),
+            Sidecar::Lost | Sidecar::Unreadable => self.rebuild(&file, &path, header, segment.bytes).await?,
         };
         let index = Rc::new(index);
         segment.summary.set(Some(summary));
         self.shard.indexes.borrow_mut().put(segment.id, index.clone(), index.memory() as u64);
-        if lost && sound == Some(true) {
+        if lost && sound {
             self.restore_sidecar(segment, &summary, &index).await;
         }
         Ok((summary, index))
+    }
+
+    /// The sidecar of a closed segment whose file has this seal. If a file handle is lacking for it, one that the shard keeps is
+    /// given back first.
+    async fn read_sidecar(&self, segment: &Segment, seal: Seal) -> Result<Sidecar, SegmentError> {
+        let path = self.path_of(&segment.name.index());
+        let mut read = fs::read(&path).await;
+        if read.as_ref().is_err_and(is_out_of_handles) {
+            self.shard.close_oldest();
+            read = fs::read(&path).await;
+        }
+        match read {
+            Ok(bytes) => {
+                let found = summary::decode_sidecar(&bytes, seal).filter(|(summary, _)| summary.bytes == segment.bytes);
+                Ok(found.map_or(Sidecar::Lost, |(summary, index)| Sidecar::Sound(summary, index)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Sidecar::Lost),
+            Err(error) if is_out_of_handles(&error) => Err(SegmentError::NoHandles { path }),
+            Err(_) => Ok(Sidecar::Unreadable),
+        }
     }
 
     /// Facts of a closed segment.

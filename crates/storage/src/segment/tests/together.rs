@@ -253,6 +253,34 @@ fn a_sidecar_that_was_lost_is_written_again_and_one_of_no_segment_removed() {
     sim.run(main).finished();
 }
 
+/// One handle that is given back is enough to read on, and a sound sidecar is not taken for lost.
+#[test]
+fn a_lack_of_a_file_handle_passes_a_sidecar_by() {
+    for gone in [false, true] {
+        let mut sim = Sim::new(1, SimConfig { shards: 1, ..SimConfig::default() });
+        let main = async move || {
+            let set = SegmentSet::open(shard(), dir(), GROUP, tiny(), OpenAt::default()).await.expect("opens");
+            set.append(&batches(Position::START, 100)).await.expect("appends");
+            let checkpoint = set.flush().await.expect("flushes");
+            set.close().await;
+            let sidecar = dir().join(SegmentName { base: Offset(0), term: Term(1) }.index());
+            let before = fs::read(&sidecar).await.expect("there");
+            if gone {
+                fs::remove_file(&sidecar).await.expect("was there");
+            }
+            let at = OpenAt { checkpoint: Some(&checkpoint), cut: None, start: Position::START };
+            let set = SegmentSet::open(shard(), dir(), GROUP, tiny(), at).await.expect("opens");
+            // The segment's own file is the first that is opened, its sidecar the second.
+            ailurus_rt::sim::with_disk(|disk| disk.lack_handles(1, 1));
+            let read = set.read(Offset(0), Offset(i64::MAX), 100, true).await.expect("readable");
+            checked(&read.batches, Offset(0));
+            assert_eq!(fs::read(&sidecar).await.expect("there, perhaps again"), before);
+            set.close().await;
+        };
+        sim.run(main).finished();
+    }
+}
+
 /// Retention believes the times in a sidecar: they must be those of batches that are as they were written.
 #[test]
 fn a_sidecar_is_not_written_again_from_what_is_damaged() {

@@ -37,8 +37,7 @@ pub(crate) struct Start {
     /// Settings in TOML.
     #[arg(short, long, value_name = "FILE", env = "AILURUS_CONFIG")]
     config: Option<PathBuf>,
-    /// Which starting values: dev is for a developer's machine (groups form at once), and as
-    /// durable as production.
+    /// Which starting values: dev is for a developer's machine (groups form at once), and as durable as production.
     #[arg(long, value_enum, default_value = "production", env = "AILURUS_MODE")]
     mode: ModeArg,
     /// Where everything is kept (log.dirs); ./ailurus-data if not set.

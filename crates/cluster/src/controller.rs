@@ -32,8 +32,8 @@ use crate::state::ClusterState;
 const REPLAY_BYTES: usize = 1 << 20;
 
 /// A snapshot is due when the history since the last one has so many times its length: so what is written is at most a
-/// quarter more, and what is read at a start at most five times the state (or the state and the
-/// least history for which a snapshot is written).
+/// quarter more, and what is read at a start at most five times the state (or the state and the least history for which a
+/// snapshot is written).
 const SNAPSHOT_FACTOR: u64 = 4;
 
 /// Why the controller's log could not be replayed.

@@ -46,8 +46,8 @@ const BELL_DELAY_NS: u64 = 20_000;
 /// Jobs of outsiders per turn.
 const OUTSIDE_PER_TURN: usize = 16;
 /// How long a shard looks at the rings before it sleeps, where it may: about as much as sleeping costs, so that it never pays much
-/// more than twice of what it would have, had it known. Five times as long cost a third more CPU under a load of small requests, and
-/// nothing came sooner.
+/// more than twice of what it would have, had it known. Five times as long cost more CPU under a load of small requests, and no
+/// client was answered sooner (docs/adr, 0009).
 const SPIN_MAX: Duration = Duration::from_micros(10);
 /// A sleep of this length was hardly one.
 const SHORT_SLEEP_NS: u64 = 50_000;

@@ -1,4 +1,5 @@
-//! Fetch: plan by shard, one crossing each (more while several wait), wait at the owners, answer head and batch slices in one vectored write.
+//! Fetch: plan by shard, one crossing each (more while several wait), wait at the owners, answer head and batch slices in
+//! one vectored write.
 //!
 //! With one owner, the owner waits. With several, each waits for its share and the first that has something ends the
 //! wait of the others, so nobody polls and nobody answers late. Nothing is read before all together have enough.
